@@ -1,0 +1,154 @@
+"""The one tree of errors that h5daq raises.
+
+Every error says three things in its text: where it happened (job, file, key), what was found, and
+what would mend it. Catch ``H5daqError`` to catch all of them; each also derives from the built-in
+error that Python users expect (``ValueError``, ``KeyError``, ``OSError`` …), so scripts written
+for the H5DAQ lineage keep working.
+
+::
+
+    H5daqError
+    ├── JobError                 a job was described wrongly, before anything started
+    │   ├── JobValueError        (ValueError) wrong length, duplicate label, bad number
+    │   └── JobTypeError         (TypeError)  wrong kind: a getter that can't be called …
+    ├── ReadingError             one reading failed: counted, logged, the run goes on
+    ├── ConfigError              (ValueError) the configuration file or an argument
+    │   └── ConfigKeyError       (KeyError)   an argument's key, as the H5DAQ lineage raises it
+    ├── WireError                (ValueError) bytes from a socket that are no message of ours
+    ├── RequestError             the writer answered a request with an error (code, name)
+    ├── NoAnswer                 (TimeoutError) nobody answered in time
+    ├── MissingExtra             (ImportError) an optional package is not installed: names the extra
+    ├── ProcessFailed            (RuntimeError) a writer or worker could not be started or kept up
+    └── StorageError             (OSError) files: disk full, locked, damaged, vanished
+        ├── FileBusy             another program holds the file or the directory
+        ├── FileDamaged          bytes on disk that are not what h5daq wrote
+        └── JournalFull          more is waiting for the files than ``journal_bytes`` allows
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "ConfigKeyError",
+    "FileBusy",
+    "FileDamaged",
+    "H5daqError",
+    "JobError",
+    "JobTypeError",
+    "JobValueError",
+    "JournalFull",
+    "MissingExtra",
+    "NoAnswer",
+    "ProcessFailed",
+    "ReadingError",
+    "RequestError",
+    "StorageError",
+    "WireError",
+]
+
+
+class H5daqError(Exception):
+    """Base of all errors of h5daq."""
+
+
+class JobError(H5daqError):
+    """A job is described wrongly; raised before anything has started."""
+
+
+class JobValueError(JobError, ValueError):
+    """A job's argument has a wrong value or length."""
+
+
+class JobTypeError(JobError, TypeError):
+    """A job's argument is of a wrong kind."""
+
+
+class ReadingError(H5daqError):
+    """One reading failed. The row is not taken, the failure is counted by ``cause``.
+
+    Parameters
+    ----------
+    message : str
+        What happened, with the job and the label.
+    cause : str
+        The short name under which the failure is counted, e.g. ``"shape"``.
+    """
+
+    def __init__(self, message: str, cause: str = "getter") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class ConfigError(H5daqError, ValueError):
+    """The configuration, or an argument, is wrong: names the key and what would be right."""
+
+
+class ConfigKeyError(ConfigError, KeyError):
+    """A key of an argument is missing or unknown."""
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the text, quotes and all.
+        return str(self.args[0]) if self.args else ""
+
+
+class WireError(H5daqError, ValueError):
+    """Bytes from a socket that are not a message of this protocol.
+
+    Parameters
+    ----------
+    message : str
+        What was found.
+    cause : str
+        The short name under which the rejection is counted, e.g. ``"version"``.
+    """
+
+    def __init__(self, message: str, cause: str = "malformed") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class RequestError(H5daqError):
+    """The writer refused a request.
+
+    Parameters
+    ----------
+    code : int
+        The error's number on the wire.
+    name : str
+        The error's name on the wire.
+    message : str
+        What was wrong and what would be right.
+    """
+
+    def __init__(self, code: int, name: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.name = name
+
+
+class NoAnswer(H5daqError, TimeoutError):
+    """Nobody answered within the time given."""
+
+
+class MissingExtra(H5daqError, ImportError):
+    """Something optional is not installed; the text names the extra that brings it."""
+
+
+class ProcessFailed(H5daqError, RuntimeError):
+    """A process of the run could not be started, or died too often."""
+
+
+class StorageError(H5daqError, OSError):
+    """A file or directory can't be read or written."""
+
+
+class FileBusy(StorageError):
+    """Another program holds the file or the directory."""
+
+
+class FileDamaged(StorageError):
+    """Bytes on disk are not what h5daq wrote there."""
+
+
+class JournalFull(StorageError):
+    """More entries wait for the files than ``journal_bytes`` allows."""

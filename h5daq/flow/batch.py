@@ -1,0 +1,129 @@
+"""A `Batch`: numbered rows of one job, column by column, on their way to the file.
+
+Rows ``first … first + n - 1`` of one incarnation of a worker. The columns stand in the order of
+the job's schema: arrays of shape ``(n, *shape)``, which may be read-only views of a message, and
+lists of ``str`` for text. A batch is never changed; cutting it gives another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h5daq.flow.schema import Schema
+
+__all__ = ["EARLIEST", "LATEST", "Batch", "ColumnData"]
+
+EARLIEST = -62_135_596_800.0
+"""No row is older (seconds since 1970-01-01 UTC: the year 1); calendars end there."""
+
+LATEST = 253_402_300_800.0
+"""Each row is younger (seconds: the year 10000)."""
+
+ColumnData = NDArray[Any] | list[str]
+"""The values of one column: an array whose first axis counts rows, or strings."""
+
+Rows = slice | NDArray[np.bool_]
+"""Which rows: a slice, or one bool per row."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Rows of one job.
+
+    Parameters
+    ----------
+    job : str
+        Group of the job.
+    inc : int
+        Incarnation of the worker, 64 bits.
+    first : int
+        Number of the first row in that incarnation.
+    n : int
+        Count of rows.
+    columns : tuple of ndarray or list of str
+        Values in schema order, ``time`` first.
+    """
+
+    job: str
+    inc: int
+    first: int
+    n: int
+    columns: tuple[ColumnData, ...]
+
+    @property
+    def end(self) -> int:
+        """Number of the row after the last."""
+        return self.first + self.n
+
+    def tail(self, skip: int) -> Batch:
+        """The rows without the first `skip` ones; the batch itself for 0."""
+        return self.part(slice(skip, None)) if skip > 0 else self
+
+    def part(self, rows: Rows) -> Batch:
+        """The rows that a slice or a mask picks.
+
+        ``first`` is right for a slice without a step. A mask may pick rows that don't stand side
+        by side; they keep the number of the first of them.
+        """
+        chosen = np.arange(self.n)[rows]
+        shift = int(chosen[0]) if len(chosen) else _empty_at(rows, self.n)
+        columns = tuple(_pick(column, rows, chosen) for column in self.columns)
+        return Batch(self.job, self.inc, self.first + shift, len(chosen), columns)
+
+    def times(self) -> NDArray[np.float64]:
+        """UTC seconds since 1970-01-01 of each row, float64, also where nanoseconds are kept."""
+        time = np.asarray(self.columns[0])
+        if time.dtype.kind == "i":
+            return np.asarray(time / 1e9, np.float64)
+        return time.astype(np.float64, copy=False)
+
+    def last_row(self, schema: Schema, max_elements: int = 64) -> dict[str, Any]:
+        """The newest row as plain Python values, by label; empty for a batch without rows.
+
+        Parameters
+        ----------
+        schema : Schema
+            Of the job.
+        max_elements : int
+            Arrays with more elements are left out.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and (nested) lists; complex numbers as ``[real, imaginary]``.
+        """
+        if not self.n:
+            return {}
+        pairs = zip(schema.columns, self.columns, strict=True)
+        small = (
+            (column.label, values)
+            for column, values in pairs
+            if int(np.prod(column.shape, dtype=np.int64)) <= max_elements
+        )
+        return {label: _plain(values[self.n - 1]) for label, values in small}
+
+
+def _empty_at(rows: Rows, n: int) -> int:
+    return min(rows.indices(n)[0], n) if isinstance(rows, slice) else 0
+
+
+def _pick(column: ColumnData, rows: Rows, chosen: NDArray[np.intp]) -> ColumnData:
+    if isinstance(column, list):
+        return column[rows] if isinstance(rows, slice) else [column[int(i)] for i in chosen]
+    return column[rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, complex):
+        return [value.real, value.imag]
+    return value

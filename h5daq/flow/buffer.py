@@ -1,0 +1,262 @@
+"""Rows in, a `Batch` out: when enough rows are there, or the oldest is old enough.
+
+A `RowBuffer` is filled by one thread, row by row (`append`), in a tight loop (`fill`, constant
+mode) or with many rows at once (`extend`). A row that does not fit raises a `ReadingError` and
+leaves no trace: there is never half a row. Rows leave as batches with `take`.
+
+A worker's loop::
+
+    buffer.append(time(), getter())
+    if buffer.full or buffer.due(monotonic()):
+        while (batch := buffer.take(job, inc, first)) is not None:
+            send(encode_rows(batch, schema))
+            first = batch.end
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from h5daq.errors import ReadingError
+from h5daq.flow.batch import Batch, ColumnData
+from h5daq.flow.rows import MAX_TEXT_BYTES, check_text, check_times, convert, text_bytes
+from h5daq.flow.schema import Column, Schema
+from h5daq.flow.store import Store
+
+__all__ = ["MAX_BATCH_BYTES", "RowBuffer"]
+
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+"""A batch of more than one row has at most this many bytes of numbers."""
+
+
+class RowBuffer:
+    """Holds the rows of one job until they leave as a batch.
+
+    Parameters
+    ----------
+    schema : Schema
+        Of the job.
+    rows : int, optional
+        Rows at which it is full; by default as many as `max_bytes` holds.
+    max_age : float
+        Seconds that the oldest row may wait.
+    max_bytes : int
+        Bytes at which it is full.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        rows: int | None = None,
+        max_age: float = 0.02,
+        max_bytes: int = 1 << 20,
+    ) -> None:
+        fitting = max(1, max_bytes // schema.row_bytes)
+        self.schema = schema
+        self.rows = fitting if rows is None else max(1, rows)
+        self.max_age = max_age
+        self._max_bytes = max_bytes
+        self._seen: float | None = None
+        self._store = Store(schema, self.rows, max_bytes)
+
+    # -- state -----------------------------------------------------------------------------
+
+    @property
+    def n(self) -> int:
+        """Rows held."""
+        return self._store.end - self._store.start
+
+    @property
+    def full(self) -> bool:
+        """Whether the rows should leave now, whatever their age."""
+        return self.n >= self.rows or self._store.text_size >= self._max_bytes
+
+    def due(self, now: float) -> bool:
+        """Whether the rows have waited for `max_age`.
+
+        `now` is monotonic seconds. The wait begins with the first call that finds rows, so call
+        it after each append.
+        """
+        if not self.n:
+            return False
+        if self._seen is None:
+            self._seen = now
+        return now - self._seen >= self.max_age
+
+    def next_due(self) -> float | None:
+        """When `due` becomes true, in monotonic seconds; None while no rows are known to wait."""
+        return None if self._seen is None else self._seen + self.max_age
+
+    # -- rows in ---------------------------------------------------------------------------
+
+    def append(self, t: float | None, result: Any) -> bool:
+        """Take one row. A full buffer takes it too, by growing.
+
+        Parameters
+        ----------
+        t : float or int or None
+            Its time in the unit of the ``time`` column: seconds, or whole nanoseconds. None when
+            the first entry of `result` is the time.
+        result : sequence
+            What the getter returned: one entry per label; with one label the bare value will do.
+
+        Returns
+        -------
+        bool
+            False when there was nothing to take: None or an empty list.
+
+        Raises
+        ------
+        ReadingError
+            With the cause ``"count"``, ``"shape"``, ``"value"``, ``"time"`` or ``"size"``; the
+            buffer is as it was.
+        """
+        if self._store.end == self._store.capacity:
+            self._make_room(1)
+        return self._store.put(t, result)
+
+    def fill(
+        self,
+        getter: Callable[[], Any],
+        clock: Callable[[], float],
+        until: float,
+        *,
+        timed: bool = False,
+    ) -> bool:
+        """Call `getter` again and again until the buffer is full or `until` has come.
+
+        Parameters
+        ----------
+        getter : callable
+            Returns what `append` takes.
+        clock : callable
+            Gives the time of each row, just before the getter is called.
+        until : float or int
+            When to end, in the clock's unit. A clock that is set back ends it too.
+        timed : bool
+            The getter's first entry is the time; the clock then only says when to end.
+
+        Returns
+        -------
+        bool
+            False if it ended because the getter had nothing to say (None or an empty list).
+
+        Raises
+        ------
+        ReadingError
+            As `append`. Whatever is raised, also by the getter, the rows before it are held.
+        """
+        self._make_room(self.rows - self.n)
+        loop = self._store.fill_timed if timed else self._store.fill
+        return loop(self._store.start + self.rows, getter, clock, clock(), until)
+
+    def extend(self, columns: Sequence[Any]) -> int:
+        """Take many rows at once.
+
+        Parameters
+        ----------
+        columns : sequence of array_like
+            ``time`` first, then one per label, all with the same first length.
+
+        Returns
+        -------
+        int
+            Rows taken.
+
+        Raises
+        ------
+        ReadingError
+            As `append`; then none of the rows is taken.
+        """
+        checked, n = _check_columns(self.schema, columns)
+        self._make_room(n)
+        start, end = self._store.end, self._store.end + n
+        for column, values in zip(self._store.columns, checked, strict=True):
+            column[start:end] = values
+        self._store.end = end
+        self._store.text_size += sum(
+            text_bytes(text) for values in checked if isinstance(values, list) for text in values
+        )
+        return n
+
+    def _make_room(self, n: int) -> None:
+        if self._store.end + n > self._store.capacity:
+            self._store.allocate(max(self.n + n, 2 * self.n))
+
+    # -- rows out --------------------------------------------------------------------------
+
+    def take(self, job: str, inc: int, first: int, *, copy: bool = True) -> Batch | None:
+        """The oldest rows as one batch; None when none are held.
+
+        That is all of them, unless more came at once than a batch may hold (`MAX_BATCH_BYTES`):
+        so call it until it gives None.
+
+        Parameters
+        ----------
+        job : str
+            Group of the job.
+        inc : int
+            Incarnation of the worker.
+        first : int
+            Number of the first row.
+        copy : bool
+            With False the columns are views of the buffer, good until its next row.
+        """
+        n = min(self.n, self._most_rows())
+        if not n:
+            return None
+        columns = self._store.held(n)
+        if copy:
+            columns = tuple(column.copy() for column in columns)
+        self._leave(n)
+        return Batch(job, inc, first, n, columns)
+
+    def _most_rows(self) -> int:
+        by_size = max(1, MAX_BATCH_BYTES // self.schema.row_bytes)
+        if self._store.text_size <= MAX_TEXT_BYTES:
+            return by_size
+        texts = [column for column in self._store.held() if isinstance(column, list)]
+        sizes = np.cumsum([sum(map(text_bytes, row)) for row in zip(*texts, strict=True)])
+        return max(1, min(by_size, int(np.searchsorted(sizes, MAX_TEXT_BYTES, "right"))))
+
+    def _leave(self, n: int) -> None:
+        self._store.drop(n)
+        if self.n:
+            return
+        self._seen = None
+        # What a single large extend has needed isn't kept.
+        if self._store.capacity > 2 * self.rows:
+            self._store.allocate(self.rows)
+
+
+def _check_columns(schema: Schema, columns: Sequence[Any]) -> tuple[list[ColumnData], int]:
+    if not isinstance(columns, list | tuple | np.ndarray) or len(columns) != len(schema.columns):
+        found = len(columns) if hasattr(columns, "__len__") else type(columns).__name__
+        raise ReadingError(
+            f"the getter returned {found} for {len(schema.columns)} columns "
+            f"(extend mode): return one array per label, the time first",
+            cause="count",
+        )
+    lengths = [len(values) if hasattr(values, "__len__") else -1 for values in columns]
+    if len(set(lengths)) != 1 or lengths[0] < 0:
+        raise ReadingError(f"extend mode: columns of lengths {lengths[:8]}", cause="shape")
+    pairs = zip(schema.columns, columns, strict=True)
+    checked = [_check_column(column, values, lengths[0]) for column, values in pairs]
+    check_times(np.asarray(checked[0]))
+    return checked, lengths[0]
+
+
+def _check_column(column: Column, values: Any, n: int) -> ColumnData:
+    if not column.is_text:
+        # An empty list says nothing of the shape of its rows.
+        return convert(column, values if n else np.empty((0, *column.shape)), (n, *column.shape))
+    texts = [check_text(column, value) for value in values]
+    if any(text_bytes(text) > MAX_TEXT_BYTES for text in texts):
+        raise ReadingError(
+            f"label {column.label!r}: a text of over {MAX_TEXT_BYTES} bytes", cause="size"
+        )
+    return texts

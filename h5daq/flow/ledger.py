@@ -1,0 +1,364 @@
+"""What the journal's entries add up to: the run, its jobs, their positions, the open files.
+
+The writer keeps two ledgers over the same entries. The first runs at the journal's head: it says
+which rows are wanted next and which file is current. The second runs where the HDF5 files are,
+behind it: `Ledger.apply` tells it into which file each row goes. Both come to the same answers,
+since a ledger looks at nothing but the entries; so recovery is a replay and needs no code of its
+own.
+
+A job is in one file at a time. It crosses to the next with its first row at or past that file's
+start and never goes back; what comes later with an earlier time is counted as ``late``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from h5daq.errors import ConfigError, FileDamaged, JobValueError, WireError
+from h5daq.flow.batch import Batch
+from h5daq.flow.names import check_attrs, check_collision
+from h5daq.flow.position import Drop, Receiver
+from h5daq.flow.records import (
+    EndRecord,
+    FileRecord,
+    Record,
+    RunRecord,
+    SealRecord,
+    decode_record,
+    is_record,
+)
+from h5daq.flow.schema import Schema, check_group
+from h5daq.flow.wire import Head, decode_head, rows_of
+
+__all__ = ["Effect", "FileState", "JobState", "Ledger", "Place", "Sealed", "Verdict"]
+
+
+class Verdict(Enum):
+    """What the writer does with a worker's message."""
+
+    TAKE = "take"
+    KNOWN = "known"
+    GAP = "gap"
+    NEED_HELLO = "need hello"
+
+
+@dataclass(slots=True)
+class FileState:
+    """A file that rows may still go to (times in seconds since 1970-01-01 UTC)."""
+
+    id: int
+    previous: int
+    following: int
+    start: float
+    end: float
+    name: str
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class JobState:
+    """A job as the writer knows it: its columns, the position of each incarnation, its losses."""
+
+    job: str
+    schema: Schema
+    attrs: dict[str, Any]
+    period: float
+    mode: str
+    chunk: int
+    inc: int
+    host: str = ""
+    pid: int = 0
+    file: int = 0
+    rows: int = 0
+    late: int = 0
+    last_time: float | None = None
+    next: dict[int, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    counts: dict[int, dict[str, int]] = field(default_factory=dict)
+    restarts: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Rows that were not kept, by cause, over all incarnations."""
+        total = dict(self.skipped)
+        for counts in self.counts.values():
+            for cause, n in counts.items():
+                total[cause] = total.get(cause, 0) + n
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Rows and the file that they belong to."""
+
+    file: int
+    job: str
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A file takes no more rows. ``run_end`` is None when the run goes on."""
+
+    file: FileState
+    seal: SealRecord
+    run_end: float | None
+    interrupted: bool
+
+
+Effect = Place | Sealed
+
+
+class Ledger:
+    """The state that a stretch of journal entries leads to."""
+
+    def __init__(self) -> None:
+        self.run: RunRecord | None = None
+        self.ended = True
+        self.jobs: dict[str, JobState] = {}
+        self.archive: dict[str, dict[int, int]] = {}
+        self.files: list[FileState] = []
+        self.last_file = 0
+        self.last_end = 0.0
+        self.last_following = 0
+
+    # -- before an entry is journaled ------------------------------------------------------
+
+    def judge(self, head: Head) -> Verdict:
+        """What to do with a worker's message; changes nothing.
+
+        Raises
+        ------
+        WireError
+            If the message must be refused: a hello whose columns or name can't be stored.
+        """
+        if head.k == "hello":
+            return self._judge_hello(head)
+        job = self.jobs.get(head.job)
+        if job is None or head.inc not in job.next:
+            return Verdict.NEED_HELLO
+        if head.k == "status":
+            changed = head.fields.get("counts", {}) != job.counts.get(head.inc, {})
+            return Verdict.TAKE if changed else Verdict.KNOWN
+        taken = Receiver(job.next[head.inc]).take(head.first, head.n)
+        if isinstance(taken, Drop):
+            return Verdict.GAP if taken is Drop.ABOVE else Verdict.KNOWN
+        return Verdict.TAKE
+
+    def _judge_hello(self, head: Head) -> Verdict:
+        job = self.jobs.get(head.job)
+        schema = Schema.from_wire(head.fields.get("schema"))
+        if job is not None and job.inc == head.inc and job.schema == schema:
+            return Verdict.KNOWN
+        try:
+            if check_group(head.job) != head.job:
+                raise JobValueError(f"job {head.job!r}: not a normal group path")
+            others = {n: list(j.schema.labels) for n, j in self.jobs.items() if n != head.job}
+            check_collision(others, head.job, list(schema.labels))
+            check_attrs(head.fields.get("attrs") or {}, head.job)
+        except (JobValueError, ConfigError) as error:
+            raise WireError(str(error), cause="name") from error
+        return Verdict.TAKE
+
+    def schema_changes(self, head: Head) -> bool:
+        """Whether a hello describes other columns than the rows that the file already has."""
+        job = self.jobs.get(head.job)
+        if job is None or not job.rows or not self.files:
+            return False
+        return job.schema != Schema.from_wire(head.fields.get("schema"))
+
+    def batch_of(self, head: Head) -> Batch:
+        """The rows of a message that are new: what was taken before is cut off."""
+        job = self.jobs[head.job]
+        batch = rows_of(head, job.schema)
+        return batch.tail(max(0, job.next[head.inc] - batch.first))
+
+    # -- entries -------------------------------------------------------------------------------
+
+    def apply(self, message: bytes | memoryview) -> list[Effect]:
+        """Take one entry of the journal, and say what it does to the files."""
+        if is_record(message):
+            return list(self.apply_record(decode_record(message)))
+        head = decode_head(message)
+        return self.apply_rows(head, self.batch_of(head)) if head.k == "rows" else self._note(head)
+
+    def apply_rows(self, head: Head, batch: Batch) -> list[Effect]:
+        """Rows move their incarnation's position and go to one file or to several."""
+        job = self.jobs[head.job]
+        job.next[head.inc] = batch.end
+        places: list[Effect] = list(self._place(job, batch))
+        job.rows += batch.n
+        return places
+
+    def _note(self, head: Head) -> list[Effect]:
+        if head.k == "hello":
+            self._hello(head)
+        elif head.k == "skip":
+            self._skip(head)
+        elif head.k == "status":
+            self.jobs[head.job].counts[head.inc] = dict(head.fields.get("counts", {}))
+        return []
+
+    def _hello(self, head: Head) -> None:
+        known = self.jobs.get(head.job)
+        fields = head.fields
+        job = JobState(
+            job=head.job,
+            schema=Schema.from_wire(fields.get("schema")),
+            attrs=dict(fields.get("attrs") or {}),
+            period=float(fields.get("period") or 0.0),
+            mode=str(fields.get("mode") or "schedule"),
+            chunk=int(fields.get("chunk") or 0),
+            inc=head.inc,
+            host=str(fields.get("host") or ""),
+            pid=int(fields.get("pid") or 0),
+        )
+        if known is not None:
+            self._inherit(job, known, fields)
+        else:
+            job.next = self.archive.pop(head.job, {})
+        job.next.setdefault(head.inc, 0)
+        self.jobs[head.job] = job
+
+    def _inherit(self, job: JobState, known: JobState, fields: dict[str, Any]) -> None:
+        job.file, job.rows, job.late = known.file, known.rows, known.late
+        job.last_time, job.next = known.last_time, known.next
+        job.skipped, job.counts, job.restarts = known.skipped, known.counts, known.restarts
+        if known.inc != job.inc and known.inc in known.next and self.run is not None:
+            time = float(fields.get("time") or known.last_time or self.run.start)
+            job.restarts.append((time, str(fields.get("cause") or "restarted")))
+
+    def _skip(self, head: Head) -> None:
+        job = self.jobs[head.job]
+        missing = head.first + head.n - job.next[head.inc]
+        cause = str(head.fields.get("cause") or "skipped")
+        job.skipped[cause] = job.skipped.get(cause, 0) + missing
+        job.next[head.inc] = head.first + head.n
+
+    # -- where rows go --------------------------------------------------------------------------
+
+    def _place(self, job: JobState, batch: Batch) -> Iterator[Place]:
+        if not self.files:
+            raise FileDamaged(f"the journal holds rows of job {job.job} before any file")
+        times = batch.times()
+        if len(times):
+            job.last_time = float(times[-1])
+        index = self._index(job.file)
+        for file in self.files[index + 1 :]:
+            past = np.flatnonzero(times >= file.start)
+            if not len(past):
+                break
+            cut = int(past[0])
+            yield from self._put(index, job, batch.part(slice(0, cut)))
+            batch, times, index = batch.part(slice(cut, None)), times[cut:], index + 1
+        yield from self._put(index, job, batch)
+        job.file = self.files[index].id
+
+    def _put(self, index: int, job: JobState, batch: Batch) -> Iterator[Place]:
+        if batch.n:
+            file = self.files[index]
+            job.late += int(np.count_nonzero(batch.times() < file.start))
+            file.rows += batch.n
+            file.bytes += batch.n * job.schema.row_bytes
+            yield Place(file.id, job.job, batch)
+
+    def _index(self, file_id: int) -> int:
+        """Where a job's file stands; a job without one begins with the oldest that is open."""
+        for index, file in enumerate(self.files):
+            if file.id == file_id:
+                return index
+        return 0
+
+    # -- records --------------------------------------------------------------------------------
+
+    def apply_record(self, record: Record) -> Iterator[Effect]:
+        """Take one of the writer's own records."""
+        if isinstance(record, RunRecord):
+            self._begin(record)
+        elif isinstance(record, FileRecord):
+            self._open(record)
+        elif isinstance(record, SealRecord):
+            yield from self._seal(record)
+        else:
+            yield from self._end(record)
+
+    def _begin(self, record: RunRecord) -> None:
+        self.run, self.ended = record, False
+        self.files = []
+        self.last_file, self.last_following, self.last_end = 0, 0, record.start
+        # Positions outlive a run, since a spool may bring rows of the last one; the rest is new.
+        for job in self.jobs.values():
+            self.archive[job.job] = job.next
+        self.jobs = {}
+
+    def _open(self, record: FileRecord) -> None:
+        # A file that never got a row is never made; the new one takes its place in the chain.
+        if self.files and not self.files[-1].rows:
+            self.files.pop()
+        self.files.append(
+            FileState(
+                record.id, record.previous, record.following, record.start, record.end, record.name
+            )
+        )
+        if record.cross_all:
+            for job in self.jobs.values():
+                job.file = record.id
+
+    def _seal(self, record: SealRecord) -> Iterator[Sealed]:
+        for file in [f for f in self.files if f.id == record.id]:
+            self.files.remove(file)
+            self.last_file = file.id if file.rows else self.last_file
+            self.last_end, self.last_following = record.end, record.following
+            yield Sealed(file, record, None, False)
+
+    def _end(self, record: EndRecord) -> Iterator[Sealed]:
+        while self.files:
+            file, *later = self.files
+            end, following = (later[0].start, later[0].id) if later else (record.time, 0)
+            for sealed in self._seal(SealRecord(file.id, end, following)):
+                yield Sealed(sealed.file, sealed.seal, record.time, record.interrupted)
+        self.ended = True
+
+    # -- the snapshot that opens a segment ------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """All of it as bytes, from which `restore` makes an equal ledger."""
+        jobs = []
+        for job in self.jobs.values():
+            fields = {name: getattr(job, name) for name in JobState.__slots__}
+            jobs.append({**fields, "schema": job.schema.to_wire()})
+        state = {
+            "run": asdict(self.run) if self.run else None,
+            "ended": self.ended,
+            "jobs": jobs,
+            "archive": self.archive,
+            "files": [asdict(file) for file in self.files],
+            "last": [self.last_file, self.last_end, self.last_following],
+        }
+        packed: bytes = msgpack.packb(state)
+        return packed
+
+    @classmethod
+    def restore(cls, snapshot: bytes | None) -> Ledger:
+        """The ledger that a snapshot describes; an empty one for None."""
+        ledger = cls()
+        if snapshot is None:
+            return ledger
+        state = msgpack.unpackb(snapshot, strict_map_key=False)
+        ledger.run = RunRecord(**state["run"]) if state["run"] else None
+        ledger.ended = state["ended"]
+        ledger.archive = state["archive"]
+        ledger.files = [FileState(**file) for file in state["files"]]
+        ledger.last_file, ledger.last_end, ledger.last_following = state["last"]
+        for fields in state["jobs"]:
+            fields["schema"] = Schema.from_wire(fields["schema"])
+            fields["restarts"] = [(time, cause) for time, cause in fields["restarts"]]
+            ledger.jobs[fields["job"]] = JobState(**fields)
+        return ledger

@@ -1,0 +1,122 @@
+"""Names that can't stand beside each other in a file.
+
+A job is a group, its columns are datasets in it, and jobs nest: ``tank`` and ``tank/inner`` may
+both be jobs. What can't be is a path that would have to be a group and a dataset at once, say a
+label ``T`` of the job ``tank`` beside a job ``tank/T`` or ``tank/T/inner``. And some attributes
+are the file's own, so that a user's attribute can't have their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from h5daq.errors import ConfigError, JobValueError
+from h5daq.flow.schema import TIME
+
+__all__ = ["GROUP_ATTRIBUTES", "ROOT_ATTRIBUTES", "check_attrs", "check_collision"]
+
+ROOT_ATTRIBUTES = frozenset(
+    {
+        "default",
+        "durability",
+        "file_end",
+        "file_id",
+        "file_start",
+        "following_file_id",
+        "h5daq_version",
+        "interrupted",
+        "journal_lsn",
+        "layout_version",
+        "name",
+        "previous_file_id",
+        "rollover_interval",
+        "run_end",
+        "run_id",
+        "run_start",
+        "write_period",
+        "write_period_jitter",
+    }
+)
+"""Root attributes that h5daq sets itself."""
+
+GROUP_ATTRIBUTES = frozenset(
+    {
+        "NX_class",
+        "auxiliary_signals",
+        "axes",
+        "default",
+        "restart_causes",
+        "restart_times",
+        "signal",
+    }
+)
+"""Attributes of a job's group that h5daq sets itself, beside ``lost_<cause>``."""
+
+
+def check_collision(existing: Mapping[str, Iterable[str]], job: str, labels: Iterable[str]) -> None:
+    """Refuse a job whose group or labels take the place of another job's.
+
+    Parameters
+    ----------
+    existing : mapping of str to labels
+        Groups of the other jobs, without slashes at their ends, and their labels.
+    job, labels : str, iterable of str
+        Group and labels of the new one; ``time`` is counted in where it is missing.
+
+    Raises
+    ------
+    JobValueError
+        Naming both jobs and the path that they would share.
+    """
+    datasets = _datasets(job, labels)
+    above_job = set(_with_parents(job))
+    for other, other_labels in existing.items():
+        if other == job:
+            raise JobValueError(f"two jobs have the group {job!r}; each needs one of its own")
+        if other.startswith(f"{job}/"):
+            _check_paths(datasets, _with_parents(other), job, other)
+        elif job.startswith(f"{other}/"):
+            _check_paths(_datasets(other, other_labels), above_job, other, job)
+
+
+def _datasets(job: str, labels: Iterable[str]) -> set[str]:
+    return {f"{job}/{label}" for label in (TIME, *labels)}
+
+
+def _with_parents(group: str) -> list[str]:
+    parts = group.split("/")
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _check_paths(datasets: set[str], groups: Iterable[str], outer: str, inner: str) -> None:
+    for path in datasets.intersection(groups):
+        label = path.rpartition("/")[2]
+        raise JobValueError(
+            f"label {label!r} of job {outer!r} and the group of job {inner!r} would both be "
+            f"{path!r} in the file: rename one of them"
+        )
+
+
+def check_attrs(attrs: Mapping[str, object], where: str = "run") -> None:
+    """Refuse a user's attributes that would take the names of the file's own.
+
+    Parameters
+    ----------
+    attrs : mapping
+        The user's attributes.
+    where : str
+        ``"run"`` for those at the root, else the group of the job.
+
+    Raises
+    ------
+    ConfigError
+        Naming the attribute.
+    """
+    for name in attrs:
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ConfigError(f"attrs of {where}: {name!r} is no name: use a non-empty string")
+        lost = where != "run" and name.startswith("lost_")
+        if lost or name in (ROOT_ATTRIBUTES if where == "run" else GROUP_ATTRIBUTES):
+            raise ConfigError(
+                f"attrs of {where}: {name!r} is set by h5daq itself; take another name"
+            )

@@ -1,0 +1,117 @@
+"""The journal entries that the writer makes itself: runs, files, seals, and the snapshot.
+
+Whatever comes from a worker is journaled as it came. What the writer decides by its clock or by
+chance (when a file ends, which id it has) is written down as a record *before* it takes effect,
+so that a replay decides nothing anew and splits the rows exactly as the run did.
+
+A record is a msgpack map whose first key is ``j``; messages of workers begin with ``v``. So no
+message from a socket can pass for a record, whatever it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgpack
+
+from h5daq.errors import FileDamaged
+
+__all__ = [
+    "EndRecord",
+    "FileRecord",
+    "Record",
+    "RunRecord",
+    "SealRecord",
+    "decode_record",
+    "encode_record",
+    "is_record",
+]
+
+_MARK = b"\xa1j"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file begins. Times are seconds since 1970-01-01 UTC.
+
+    ``cross_all`` moves every job to it at once (a schema changed); otherwise each job crosses
+    with its first row at or past ``start``.
+    """
+
+    id: int
+    previous: int
+    following: int
+    start: float
+    end: float
+    name: str
+    reason: str = "calendar"
+    cross_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run begins, with its first file. ``options`` is what the files' heads say of it."""
+
+    id: str
+    name: str
+    start: float
+    attrs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SealRecord:
+    """A file ends: jobs still in it cross to the next one. ``following`` is 0 at the end."""
+
+    id: int
+    end: float
+    following: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecord:
+    """The run ends; ``interrupted`` when nobody stopped it."""
+
+    time: float
+    interrupted: bool = False
+
+
+Record = FileRecord | RunRecord | SealRecord | EndRecord
+
+_KINDS: dict[str, type[Any]] = {
+    "file": FileRecord,
+    "run": RunRecord,
+    "seal": SealRecord,
+    "end": EndRecord,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def is_record(message: bytes | memoryview) -> bool:
+    """Whether a journal entry's message is the writer's own."""
+    return bytes(message[1:3]) == _MARK
+
+
+def encode_record(record: Record) -> bytes:
+    """One record as the bytes of a journal entry."""
+    packed: bytes = msgpack.packb({"j": _NAMES[type(record)], **asdict(record)})
+    return packed
+
+
+def decode_record(message: bytes | memoryview) -> Record:
+    """The record in a journal entry.
+
+    Raises
+    ------
+    FileDamaged
+        If the entry is no record that this version knows.
+    """
+    fields: Mapping[str, Any] = msgpack.unpackb(message, strict_map_key=False)
+    try:
+        values = {key: value for key, value in fields.items() if key != "j"}
+        record: Record = _KINDS[fields["j"]](**values)
+    except (KeyError, TypeError) as error:
+        raise FileDamaged(f"the journal holds a record that can't be read: {error}") from error
+    return record

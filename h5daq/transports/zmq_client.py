@@ -1,0 +1,158 @@
+"""The ends for people and scripts on ZeroMQ: DEALER to ask, SUB to listen."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import zmq
+
+from h5daq.errors import ConfigError
+from h5daq.flow.packing import Buffer
+from h5daq.transports.base import REQUEST_QUEUE, Signal
+from h5daq.transports.exchange import Exchange
+from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
+from h5daq.transports.zmq_subscription import Subscription
+
+__all__ = ["ClientLink", "SubscriberLink"]
+
+_STOP_SECONDS = 1.0
+"""How long an iteration waits at a time, in case its bell was heard by another call."""
+
+
+class ClientLink:
+    """A client's end, for one thread.
+
+    Parameters
+    ----------
+    requests : str
+        The writer's endpoint for requests.
+    """
+
+    def __init__(self, requests: str) -> None:
+        self.endpoint = requests
+        self._context: Context = zmq.Context()
+        self._socket = make_socket(
+            self._context, zmq.DEALER, send=REQUEST_QUEUE, receive=REQUEST_QUEUE
+        )
+        try:
+            connect(self._socket, requests)
+        except ConfigError:
+            self.close()
+            raise
+        self._exchange = Exchange(self)
+
+    def send(self, frames: Sequence[Buffer]) -> bool:
+        """Hand over a request without waiting; False if there is no room."""
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self, timeout: float) -> list[bytes] | None:
+        """The next answer or note; None after `timeout` seconds without one."""
+        if not self._socket.poll(milliseconds(timeout)):
+            return None
+        return self._socket.recv_multipart()
+
+    def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
+        """Send a request and wait for the answer with its id. Notes that come are kept.
+
+        Raises
+        ------
+        NoAnswer
+            After `timeout` seconds.
+        """
+        return self._exchange.request(frames, timeout)
+
+    def notes(self) -> list[list[bytes]]:
+        """What came beside the answers, in order: notes to the client's contexts."""
+        return self._exchange.notes()
+
+    def close(self) -> None:
+        """Let go of the socket; what is not sent is dropped."""
+        self._socket.close(linger=0)
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class SubscriberLink:
+    """A listener's end, for one thread, but for `wake` and `stop`.
+
+    Parameters
+    ----------
+    signals : str
+        The writer's endpoint for signals.
+    prefixes : sequence of bytes
+        What topics begin with, see `h5daq.flow.topics.prefixes`.
+    """
+
+    def __init__(self, signals: str, prefixes: Sequence[bytes]) -> None:
+        self._context: Context = zmq.Context()
+        try:
+            self._subscription = Subscription(self._context, signals, prefixes)
+        except ConfigError:
+            self._context.term()
+            raise
+        self._stopped = threading.Event()
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """Signals that were no messages of ours, by cause."""
+        return self._subscription.rejected
+
+    def subscribe(self, prefix: bytes) -> None:
+        """Hear signals whose topic begins so as well."""
+        self._subscription.subscribe(prefix)
+
+    def unsubscribe(self, prefix: bytes) -> None:
+        """Undo a `subscribe`."""
+        self._subscription.unsubscribe(prefix)
+
+    def receive(self, timeout: float) -> list[Signal]:
+        """Signals that have come; waits up to `timeout` seconds for the first."""
+        return self._subscription.receive(timeout)
+
+    def __iter__(self) -> Iterator[Signal]:
+        """Signals as they come, until `stop`."""
+        while not self._stopped.is_set():
+            yield from self._subscription.receive(_STOP_SECONDS)
+
+    def stop(self) -> None:
+        """End the iteration. From any thread."""
+        self._stopped.set()
+        self._subscription.wake()
+
+    def wake(self) -> None:
+        """Make `receive` return early. From any thread."""
+        self._subscription.wake()
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._subscription.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

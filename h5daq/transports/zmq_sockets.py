@@ -1,0 +1,124 @@
+"""ZeroMQ sockets with the options that all ends share.
+
+Every link has a context of its own: it is made after a fork and goes with its link, and nothing
+is shared between the ends of one process. Peers that vanish without a word (a pulled cable, a
+machine without power) are noticed by heartbeats within seconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as socketlib
+from pathlib import Path
+
+import zmq
+
+from h5daq.errors import ConfigError
+from h5daq.flow.packing import MAX_MESSAGE_BYTES
+
+__all__ = ["Context", "Socket", "bind", "connect", "make_socket", "milliseconds"]
+
+Socket = zmq.SyncSocket
+Context = zmq.SyncContext
+
+_HEARTBEAT_MS = 2_000
+_TIMEOUT_MS = 6_000
+_RECONNECT_MS = 50
+_RECONNECT_MAX_MS = 1_000
+_KEEPALIVE_SECONDS = 30
+# Room for a message's own frame beside the largest payload.
+_MAX_FRAME_BYTES = MAX_MESSAGE_BYTES + 4096
+
+
+def make_socket(context: Context, kind: int, *, send: int, receive: int) -> Socket:
+    """A socket that keeps at most `send` and `receive` messages per peer, and drops at close."""
+    socket = context.socket(kind)
+    socket.linger = 0
+    socket.sndhwm, socket.rcvhwm = send, receive
+    socket.maxmsgsize = _MAX_FRAME_BYTES
+    socket.heartbeat_ivl, socket.heartbeat_timeout = _HEARTBEAT_MS, _TIMEOUT_MS
+    socket.heartbeat_ttl = _TIMEOUT_MS
+    socket.reconnect_ivl, socket.reconnect_ivl_max = _RECONNECT_MS, _RECONNECT_MAX_MS
+    socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, _KEEPALIVE_SECONDS
+    return socket
+
+
+def bind(socket: Socket, endpoint: str) -> str:
+    """Bind, and give the real endpoint, port filled in.
+
+    Raises
+    ------
+    ConfigError
+        If the endpoint can't be had; names it and what would mend it.
+    """
+    try:
+        _prepare_path(endpoint)
+        _prepare(socket, endpoint)
+        socket.bind(endpoint)
+        real = socket.get(zmq.LAST_ENDPOINT)
+        return real.rstrip(b"\0").decode() if isinstance(real, bytes) else endpoint
+    except OSError as error:
+        said = error.strerror or error
+        raise ConfigError(f"can't listen on {endpoint}: {said}") from error
+    except zmq.ZMQError as error:
+        raise ConfigError(f"can't listen on {endpoint}: {_mend(error)}") from error
+
+
+def connect(socket: Socket, endpoint: str) -> None:
+    """Connect; whether anybody is there shows later.
+
+    Raises
+    ------
+    ConfigError
+        If this is no endpoint.
+    """
+    try:
+        _prepare(socket, endpoint)
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise ConfigError(f"can't connect to {endpoint}: {_mend(error)}") from error
+
+
+def milliseconds(seconds: float) -> int:
+    """For a poll: rounded up, so that a short wait is no busy loop."""
+    return max(0, int(-(-seconds * 1000 // 1)))
+
+
+def _prepare(socket: Socket, endpoint: str) -> None:
+    # Only where asked for: a machine without IPv6 would else be cut off from IPv4 names too.
+    socket.ipv6 = "[" in endpoint
+    port = endpoint.rpartition(":")[2]
+    # ZeroMQ takes the port modulo 65536.
+    if endpoint.startswith("tcp:") and port.isdecimal() and int(port) > 65535:
+        raise ConfigError(f"{endpoint}: a port is at most 65535")
+
+
+def _prepare_path(endpoint: str) -> None:
+    """An ipc socket lies in a directory that only its user can enter, and is taken from nobody."""
+    scheme, _, path = endpoint.partition("://")
+    # "@" begins an abstract name on Linux, "*" asks for one of ZeroMQ's own.
+    if scheme != "ipc" or path[:1] in ("@", "*") or len(path) > zmq.IPC_PATH_MAX_LEN:
+        return
+    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # ZeroMQ would unlink the path and listen there, under the eyes of the one who had it.
+    with socketlib.socket(socketlib.AF_UNIX) as probe:
+        if probe.connect_ex(path) == 0:
+            raise OSError(errno.EADDRINUSE, _MENDS[errno.EADDRINUSE])
+
+
+_MENDS = {
+    errno.EADDRINUSE: "another program (an older writer?) has it; end it or take another",
+    errno.EADDRNOTAVAIL: "this machine has no such address; tcp://*:PORT listens on all",
+    errno.ENODEV: "this machine has no such address; tcp://*:PORT listens on all",
+    errno.EACCES: "not allowed; take a port above 1023 or a directory of your own",
+    errno.ENAMETOOLONG: f"an ipc path has at most {zmq.IPC_PATH_MAX_LEN} bytes; "
+    "take a shorter directory",
+    errno.EINVAL: "write tcp://HOST:PORT or ipc://PATH",
+    errno.EPROTONOSUPPORT: "write tcp://HOST:PORT or ipc://PATH",
+}
+
+
+def _mend(error: zmq.ZMQError) -> str:
+    said = str(error).partition(" (addr=")[0]
+    mend = _MENDS.get(error.errno or 0)
+    return f"{said}: {mend}" if mend else said

@@ -1,0 +1,88 @@
+"""The listening half of a worker and of a subscriber: a SUB socket and a bell, polled together.
+
+Signals are decoded here, so that whoever listens gets topics and maps; what is no message of ours
+is counted by cause and otherwise passed over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import zmq
+
+from h5daq.errors import ConfigError, WireError
+from h5daq.flow.wire import decode
+from h5daq.transports.base import SIGNAL_QUEUE, Signal
+from h5daq.transports.wake import Bell
+from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
+
+__all__ = ["Subscription"]
+
+_AT_ONCE = 1000
+"""Signals that one `receive` returns at most, so that a flood can't hold its caller."""
+
+
+class Subscription:
+    """Signals from one endpoint. One thread, but for `wake`."""
+
+    def __init__(self, context: Context, endpoint: str, prefixes: Iterable[bytes]) -> None:
+        self.rejected: Counter[str] = Counter()
+        self._context = context
+        self._prefixes = list(prefixes)
+        self._bell = Bell()
+        self._open(endpoint)
+
+    def subscribe(self, prefix: bytes) -> None:
+        self._prefixes.append(prefix)
+        self._socket.subscribe(prefix)
+
+    def unsubscribe(self, prefix: bytes) -> None:
+        if prefix in self._prefixes:
+            self._prefixes.remove(prefix)
+            self._socket.unsubscribe(prefix)
+
+    def receive(self, timeout: float) -> list[Signal]:
+        self._poller.poll(milliseconds(timeout))
+        self._bell.hear()
+        signals: list[Signal] = []
+        for _ in range(_AT_ONCE):
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            self._decode(frames, signals)
+        return signals
+
+    def wake(self) -> None:
+        self._bell.ring()
+
+    def reconnect(self, endpoint: str) -> None:
+        self._socket.close(linger=0)
+        self._open(endpoint)
+
+    def close(self) -> None:
+        self._socket.close(linger=0)
+        self._bell.close()
+
+    def _open(self, endpoint: str) -> None:
+        self._socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
+        for prefix in self._prefixes:
+            self._socket.subscribe(prefix)
+        try:
+            connect(self._socket, endpoint)
+        except ConfigError:
+            self.close()
+            raise
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._bell.fileno(), zmq.POLLIN)
+
+    def _decode(self, frames: list[bytes], signals: list[Signal]) -> None:
+        if len(frames) != 2:
+            self.rejected["frames"] += 1
+            return
+        try:
+            signals.append((frames[0], decode(frames[1])))
+        except WireError as error:
+            self.rejected[error.cause] += 1

@@ -1,0 +1,72 @@
+"""Every transport takes the same exam; what only ZeroMQ has is checked here too."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from h5daq.errors import ConfigError
+from h5daq.testing import TRANSPORT_CHECKS
+from h5daq.transports.base import Endpoints, Transport
+from h5daq.transports.memory import MemoryTransport
+from h5daq.transports.zmq import WorkerLink, WriterPort, ZmqTransport
+
+TRANSPORTS: dict[str, Callable[[Path], tuple[Transport, Endpoints]]] = {
+    "memory": lambda path: (MemoryTransport(), Endpoints("data", "requests", "signals")),
+    "tcp": lambda path: (ZmqTransport(), Endpoints(*["tcp://127.0.0.1:*"] * 3)),
+    "ipc": lambda path: (ZmqTransport(), Endpoints(*(f"ipc://{path}/{n}" for n in "drs"))),
+}
+
+
+@pytest.fixture
+def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ipc path has a limit of about 100 bytes."""
+    return tmp_path_factory.mktemp("s")
+
+
+@pytest.mark.parametrize("check", TRANSPORT_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", TRANSPORTS)
+def test_a_transport_passes(check: Callable[..., None], name: str, short_path: Path) -> None:
+    transport, endpoints = TRANSPORTS[name](short_path)
+    check(transport, endpoints)
+
+
+def test_an_ipc_directory_is_private(short_path: Path) -> None:
+    with WriterPort(*(f"ipc://{short_path}/new/{name}" for name in "drs")):
+        assert stat.S_IMODE((short_path / "new").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        ("tcp://127.0.0.1:70000", "at most 65535"),
+        ("tcp://192.0.2.1:5570", "no such address"),
+        ("127.0.0.1:5570", "write tcp://HOST:PORT"),
+        ("udp-ish://x", "write tcp://HOST:PORT"),
+        ("ipc:///tmp/" + "x" * 200 + "/s", "shorter directory"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_had_is_named_with_the_mend(endpoint: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        WriterPort(endpoint, "tcp://127.0.0.1:*", "tcp://127.0.0.1:*")
+    assert endpoint in str(caught.value)
+
+
+@pytest.mark.parametrize("which", [*itertools.product(["nonsense", "tcp://127.0.0.1:1"], repeat=2)])
+def test_a_link_to_no_endpoint_is_refused_and_leaves_nothing_open(which: tuple[str, str]) -> None:
+    if "nonsense" in which:
+        with pytest.raises(ConfigError, match="nonsense"):
+            WorkerLink(*which, "tank")
+    else:
+        WorkerLink(*which, "tank").close()
+
+
+def test_both_ipc_and_tcp_ends_say_their_real_endpoints(short_path: Path) -> None:
+    with WriterPort("tcp://127.0.0.1:*", f"ipc://{short_path}/r", "tcp://[::1]:*") as port:
+        assert port.endpoints.data.removeprefix("tcp://127.0.0.1:").isdecimal()
+        assert port.endpoints.requests == f"ipc://{short_path}/r"
+        assert port.endpoints.signals.startswith("tcp://[::1]:")

@@ -1,0 +1,164 @@
+"""The ledger: what entries add up to, and that a snapshot or a replay gives the same."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from h5daq.errors import WireError
+from h5daq.flow import wire
+from h5daq.flow.batch import Batch
+from h5daq.flow.ledger import Ledger, Place, Sealed, Verdict
+from h5daq.flow.records import EndRecord, FileRecord, RunRecord, SealRecord, encode_record
+from h5daq.flow.schema import Column, Schema
+
+SCHEMA = Schema((Column("time", np.dtype("<f8")), Column("T", np.dtype("<f8"))))
+OTHER = Schema((Column("time", np.dtype("<f8")), Column("T", np.dtype("<i4"))))
+
+
+def hello(job="tank", inc=1, schema=SCHEMA, **more):
+    """A worker's first message."""
+    return wire.encode("hello", job=job, inc=inc, schema=schema.to_wire(), attrs={},
+                       host="here", pid=1, period=1.0, mode="schedule", chunk=0, **more)  # fmt: skip
+
+
+def rows(times, first=0, job="tank", inc=1):
+    t = np.asarray(times, "<f8")
+    return wire.encode_rows(Batch(job, inc, first, len(t), (t, t + 0.5)), SCHEMA)
+
+
+def begun(*messages):
+    ledger = Ledger()
+    ledger.apply(encode_record(RunRecord("r", "run", 0.0)))
+    ledger.apply(encode_record(FileRecord(10, 0, 11, 0.0, 100.0, "a.hdf5")))
+    for message in messages:
+        ledger.apply(message)
+    return ledger
+
+
+def judge(ledger, message):
+    return ledger.judge(wire.decode_head(message))
+
+
+def second_file(**more):
+    return encode_record(FileRecord(11, 10, 12, 100.0, 200.0, "b.hdf5", **more))
+
+
+def placed(effects):
+    return [(e.file, e.batch.times().tolist()) for e in effects if isinstance(e, Place)]
+
+
+def test_rows_of_an_unknown_incarnation_need_a_hello():
+    ledger = begun(hello(inc=1))
+    assert judge(ledger, rows([1.0], inc=2)) is Verdict.NEED_HELLO
+    assert judge(ledger, rows([1.0], job="other")) is Verdict.NEED_HELLO
+
+
+def test_known_early_and_new_rows_are_told_apart():
+    ledger = begun(hello(), rows([1.0, 2.0]))
+    assert judge(ledger, rows([1.0, 2.0])) is Verdict.KNOWN
+    assert judge(ledger, rows([9.0], first=7)) is Verdict.GAP
+    assert judge(ledger, rows([2.0, 3.0], first=1)) is Verdict.TAKE
+
+
+def test_an_overlap_gives_its_tail():
+    ledger = begun(hello(), rows([1.0, 2.0]))
+    effects = ledger.apply(rows([2.0, 3.0, 4.0], first=1))
+    assert placed(effects) == [(10, [3.0, 4.0])]
+    assert ledger.jobs["tank"].next[1] == 4
+
+
+def test_a_job_crosses_with_its_first_row_past_the_boundary_and_never_goes_back():
+    ledger = begun(hello(), second_file() if False else rows([1.0]), second_file())
+    effects = ledger.apply(rows([99.0, 100.0, 98.0], first=1))
+    assert placed(effects) == [(10, [99.0]), (11, [100.0, 98.0])]
+    assert placed(ledger.apply(rows([97.0], first=4))) == [(11, [97.0])]
+    assert ledger.jobs["tank"].late == 2
+
+
+def test_each_job_crosses_by_itself():
+    ledger = begun(hello("a"), hello("b"), rows([1.0], job="a"), second_file())
+    assert placed(ledger.apply(rows([150.0], first=1, job="a"))) == [(11, [150.0])]
+    assert placed(ledger.apply(rows([50.0], job="b"))) == [(10, [50.0])]
+
+
+def test_a_seal_moves_the_jobs_that_are_still_in_the_file():
+    ledger = begun(hello(), rows([1.0]), second_file())
+    (sealed,) = ledger.apply(encode_record(SealRecord(10, 100.0, 11)))
+    assert isinstance(sealed, Sealed)
+    assert sealed.file.id == 10
+    assert placed(ledger.apply(rows([50.0], first=1))) == [(11, [50.0])]
+    assert ledger.jobs["tank"].late == 1
+
+
+def test_a_file_without_rows_is_replaced():
+    ledger = begun(hello())
+    ledger.apply(encode_record(FileRecord(10, 0, 12, 100.0, 200.0, "b.hdf5")))
+    assert [file.name for file in ledger.files] == ["b.hdf5"]
+
+
+def test_the_end_seals_every_file_and_links_them():
+    ledger = begun(hello(), rows([1.0]), second_file())
+    ledger.apply(rows([150.0], first=1))
+    first, last = ledger.apply(encode_record(EndRecord(160.0)))
+    assert (first.seal.end, first.seal.following) == (100.0, 11)
+    assert (last.seal.end, last.seal.following, last.run_end) == (160.0, 0, 160.0)
+    assert ledger.ended
+
+
+def test_a_new_incarnation_is_a_restart_and_its_numbers_begin_at_zero():
+    ledger = begun(hello(inc=1), rows([1.0, 2.0], inc=1), hello(inc=2, cause="killed", time=5.0))
+    job = ledger.jobs["tank"]
+    assert job.restarts == [(5.0, "killed")]
+    assert (job.next, job.rows) == ({1: 2, 2: 0}, 2)
+
+
+def test_positions_outlive_a_run_but_counts_do_not():
+    ledger = begun(hello(), rows([1.0]), encode_record(EndRecord(2.0)))
+    ledger.apply(encode_record(RunRecord("r2", "run", 10.0)))
+    ledger.apply(encode_record(FileRecord(20, 0, 21, 10.0, 100.0, "c.hdf5")))
+    assert judge(ledger, rows([3.0], first=1)) is Verdict.NEED_HELLO
+    ledger.apply(hello())
+    assert (ledger.jobs["tank"].next[1], ledger.jobs["tank"].rows) == (1, 0)
+
+
+def test_skipped_numbers_and_reported_counts_are_losses():
+    ledger = begun(hello())
+    ledger.apply(wire.encode("skip", job="tank", inc=1, first=0, n=3, cause="trimmed"))
+    ledger.apply(wire.encode("status", job="tank", inc=1, state="reading", counts={"shape": 2}))
+    assert ledger.jobs["tank"].lost == {"trimmed": 3, "shape": 2}
+    assert ledger.jobs["tank"].next[1] == 3
+
+
+def test_other_columns_under_the_same_name_are_a_schema_change():
+    ledger = begun(hello(), rows([1.0]))
+    assert ledger.schema_changes(wire.decode_head(hello(inc=2, schema=OTHER)))
+    assert not ledger.schema_changes(wire.decode_head(hello(inc=2)))
+
+
+@pytest.mark.parametrize("job", ["tank/T", "a//b", "/tank", ".."])
+def test_a_name_that_collides_or_is_not_normal_is_refused(job):
+    ledger = begun(hello("tank"))
+    with pytest.raises(WireError):
+        judge(ledger, hello(job))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 300), st.integers(1, 4)), max_size=30),
+       st.integers(0, 30))  # fmt: skip
+def test_a_snapshot_anywhere_and_a_replay_lead_to_the_same_state(steps, cut):
+    """Two ledgers, one restored from a snapshot half way, agree on state and on every place."""
+    messages, nexts = [hello(f"j{j}") for j in range(3)], [0, 0, 0]
+    for job, time, n in steps:
+        times = time + np.arange(n)
+        messages.append(rows(times, nexts[job], f"j{job}"))
+        nexts[job] += n
+        if time > 250:
+            messages.append(encode_record(FileRecord(11, 10, 12, 100.0, 200.0, "b.hdf5")))
+    whole, resumed = begun(), begun()
+    effects = [placed(whole.apply(m)) for m in messages]
+    for index, message in enumerate(messages):
+        if index == cut:
+            resumed = Ledger.restore(resumed.snapshot())
+        assert placed(resumed.apply(message)) == effects[index]
+    assert Ledger.restore(whole.snapshot()).snapshot() == resumed.snapshot()

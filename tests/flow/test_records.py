@@ -1,0 +1,44 @@
+"""The writer's own records: what goes in comes out, and no worker's message passes for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5daq.errors import FileDamaged
+from h5daq.flow import wire
+from h5daq.flow.records import (
+    EndRecord,
+    FileRecord,
+    RunRecord,
+    SealRecord,
+    decode_record,
+    encode_record,
+    is_record,
+)
+
+IDS = st.integers(0, 2**63 - 1)
+TIMES = st.floats(0, 1e10)
+RECORDS = st.one_of(
+    st.builds(FileRecord, IDS, IDS, IDS, TIMES, TIMES, st.text(), st.text(), st.booleans()),
+    st.builds(RunRecord, st.text(), st.text(), TIMES,
+              st.dictionaries(st.text(), st.integers(-9, 9) | st.text() | st.lists(st.text()))),
+    st.builds(SealRecord, IDS, TIMES, IDS),
+    st.builds(EndRecord, TIMES, st.booleans()),
+)  # fmt: skip
+
+
+@given(RECORDS)
+def test_a_record_comes_back_as_it_was(record):
+    message = encode_record(record)
+    assert is_record(message)
+    assert decode_record(message) == record
+
+
+def test_a_message_of_a_worker_is_no_record():
+    assert not is_record(wire.encode("status", job="a", inc=1, j="run"))
+
+
+@pytest.mark.parametrize("message", [b"\x81\xa1j\xa3odd", b"\x82\xa1j\xa3end\xa4more\x01"])
+def test_an_unknown_record_is_damage(message):
+    with pytest.raises(FileDamaged):
+        decode_record(message)
