@@ -42,7 +42,7 @@ _CHECKPOINTS_PER_CHUNK = 4
 _BATCH_SECONDS = 0.02
 
 
-def expected_rows(rows: int, period: float, mode: str, write_period: float) -> int:
+def expected_rows(rows: int, span: float, period: float, mode: str, write_period: float) -> int:
     """Rows that a few checkpoints will bring, judged by a job's first batch.
 
     Parameters
@@ -50,6 +50,8 @@ def expected_rows(rows: int, period: float, mode: str, write_period: float) -> i
     rows : int
         Rows of the first batch. A worker closes it after 20 ms or after one reading, whichever
         is longer.
+    span : float
+        Seconds from its first row to its last.
     period : float
         Seconds between readings; 0 where there is none.
     mode : {"schedule", "constant", "trigger"}
@@ -59,7 +61,7 @@ def expected_rows(rows: int, period: float, mode: str, write_period: float) -> i
     """
     if mode == "trigger":
         return rows * _CHECKPOINTS_PER_CHUNK
-    rate = rows / max(period, _BATCH_SECONDS)
+    rate = rows / max(span, period, _BATCH_SECONDS)
     if period > 0.0:
         rate = max(rate, 1.0 / period)
     return max(1, math.ceil(rate * write_period * _CHECKPOINTS_PER_CHUNK))

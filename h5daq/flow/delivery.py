@@ -37,6 +37,10 @@ HELLO_SECONDS, HELLO_MAX = 0.1, 10.0
 SILENCE_SECONDS, SILENCE_MAX = 1.0, 16.0
 """How long nothing may move before the oldest message is sent again, at first and at most."""
 
+REPEAT_SECONDS = 0.1
+"""A repeated position tells of lost rows only if nothing has moved for so long. Before that it may
+answer to something else, even to rows sent twice, and resending would go on for ever."""
+
 AWAY_SECONDS = 3.5
 """A writer not heard for this long (three heartbeats) was out of touch: what was sent is gone."""
 
@@ -228,7 +232,7 @@ class Sender:
 
     def _answered(self, pos: Position, following: int, now: float, *, away: bool) -> None:
         opened = self._set_window(pos.window)
-        event = Event.BEAT if pos.beat else Event.REPEAT
+        event = Event.BEAT if pos.beat or self._moved_just(now) else Event.REPEAT
         if following != self.next:
             event = Event.ADVANCE
         self._heard = self.next = following
@@ -268,12 +272,15 @@ class Sender:
             if before is State.STREAM:
                 self._silence = max(self._silence / 2, SILENCE_SECONDS)
 
+    def _moved_just(self, now: float) -> bool:
+        return self._quiet_since is None or now - self._quiet_since < REPEAT_SECONDS
+
     def _notice_silence(self, now: float) -> None:
         if self._state is State.GREET or self._box.empty:
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = now
-        elif now - self._quiet_since >= self._silence:
+        elif now >= self._quiet_since + self._silence:
             self._apply(Event.SILENCE, now)
 
     def _upcoming(self, now: float) -> bytes | None:

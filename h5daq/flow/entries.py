@@ -69,16 +69,13 @@ class Entry(NamedTuple):
         Log sequence number.
     message : memoryview
         The payload as it was appended, read-only. It is never overwritten later.
-    synced_lsn : int
-        Up to where the journal was synced when this entry was appended.
     end : int
-        Offset behind the entry and its padding, in bytes.
+        Offset behind the entry and its padding in what was scanned, in bytes.
     """
 
     lsn: int
     message: memoryview
-    synced_lsn: int
-    end: int
+    end: int = 0
 
 
 class Head(NamedTuple):
@@ -207,7 +204,7 @@ def walk(
         if frame is None or frame.lsn != lsn or frame.salt != salt:
             return
         start, lsn = _padded(frame.end), lsn + 1
-        yield Entry(frame.lsn, view[frame.begin : frame.end], frame.synced_lsn, start)
+        yield Entry(frame.lsn, view[frame.begin : frame.end], start)
 
 
 def find_witness(

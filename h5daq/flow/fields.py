@@ -7,7 +7,6 @@ a newer peer may send more; one that is listed has the right type, or the messag
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,6 @@ __all__ = ["PUBLISHED", "WORKER", "Kinds", "check_fields"]
 _MOST_ROWS = 1 << 62
 _MOST_CHARACTERS = 64 * 1024
 _MOST_DEPTH = 8
-_CAUSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:-]{0,63}")
 
 
 def _is_uint64(value: object) -> bool:
@@ -60,7 +58,8 @@ def _is_bin(value: object) -> bool:
 
 
 def _is_cause(value: object) -> bool:
-    return isinstance(value, str) and _CAUSE.fullmatch(value) is not None
+    # It becomes part of the name of an attribute.
+    return isinstance(value, str) and 0 < len(value) <= 64 and value.isprintable()
 
 
 def _is_group(value: object) -> bool:
@@ -161,7 +160,7 @@ PUBLISHED: Kinds = {
     "heartbeat": {
         "boot": _must(_TEXT), "run": _must(_TEXT), "time": _NUMBER, "positions": _POSITIONS,
     },
-    "command": {"seq": _must(_COUNT), "verb": _must(_TEXT), "n": _COUNT, "args": _MAP},
+    "command": {"seq": _must(_COUNT), "verb": _must(_TEXT), "n": _COUNT},
     "refused": {"cause": _must(_TEXT)},
     "new-dir": {"path": _must(_TEXT), "name": _must(_TEXT)},
     "new-dataset": {"path": _must(_TEXT), "name": _must(_TEXT), "columns": _LIST},

@@ -39,6 +39,10 @@ from h5daq.flow.wire import Head, decode_head, rows_of
 __all__ = ["Effect", "FileState", "JobState", "Ledger", "Place", "Sealed", "Verdict"]
 
 
+_MOST = 2**63 - 1
+"""Counts are kept as int64; what peers claim may add up to more."""
+
+
 class Verdict(Enum):
     """What the writer does with a worker's message."""
 
@@ -91,7 +95,7 @@ class JobState:
         for counts in self.counts.values():
             for cause, n in counts.items():
                 total[cause] = total.get(cause, 0) + n
-        return total
+        return {cause: min(n, _MOST) for cause, n in total.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +149,8 @@ class Ledger:
         if job is None or head.inc not in job.next:
             return Verdict.NEED_HELLO
         if head.k == "status":
-            changed = head.fields.get("counts", {}) != job.counts.get(head.inc, {})
-            return Verdict.TAKE if changed else Verdict.KNOWN
+            known = job.counts.get(head.inc, {})
+            return Verdict.KNOWN if head.fields.get("counts", known) == known else Verdict.TAKE
         taken = Receiver(job.next[head.inc]).take(head.first, head.n)
         if isinstance(taken, Drop):
             return Verdict.GAP if taken is Drop.ABOVE else Verdict.KNOWN
@@ -286,7 +290,7 @@ class Ledger:
             self._open(record)
         elif isinstance(record, SealRecord):
             yield from self._seal(record)
-        else:
+        elif isinstance(record, EndRecord):
             yield from self._end(record)
 
     def _begin(self, record: RunRecord) -> None:
@@ -319,6 +323,8 @@ class Ledger:
             yield Sealed(file, record, None, False)
 
     def _end(self, record: EndRecord) -> Iterator[Sealed]:
+        # The newest file may have got no row, and is then never made: nothing follows into it.
+        self.files = [file for file in self.files if file.rows]
         while self.files:
             file, *later = self.files
             end, following = (later[0].start, later[0].id) if later else (record.time, 0)

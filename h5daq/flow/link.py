@@ -32,7 +32,7 @@ class Event(Enum):
 
     ADVANCE = "the writer at hand has committed more"
     REPEAT = "it says the same again: what follows was lost, or dropped as too early"
-    BEAT = "the same again by its clock: it lives"
+    BEAT = "the same again, by its clock or too soon to mean anything: it lives"
     OPEN = "its window was shut, or it was out of touch, and no longer is"
     NEED_HELLO = "it does not know this incarnation"
     STRANGER = "another writer, or another run of it"

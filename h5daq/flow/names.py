@@ -2,12 +2,13 @@
 
 A job is a group, its columns are datasets in it, and jobs nest: ``tank`` and ``tank/inner`` may
 both be jobs. What can't be is a path that would have to be a group and a dataset at once, say a
-label ``T`` of the job ``tank`` beside a job ``tank/T`` or ``tank/T/inner``. And some attributes
-are the file's own, so that a user's attribute can't have their names.
+label ``T`` of the job ``tank`` beside a job ``tank/T`` or ``tank/T/inner``. And some names are the
+file's own: the dimensions ``dim_<size>`` at its root, and its attributes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from h5daq.errors import ConfigError, JobValueError
@@ -52,6 +53,8 @@ GROUP_ATTRIBUTES = frozenset(
 )
 """Attributes of a job's group that h5daq sets itself, beside ``lost_<cause>``."""
 
+_DIMENSION = re.compile(r"dim_[0-9]+(_[0-9]+)?")
+
 
 def check_collision(existing: Mapping[str, Iterable[str]], job: str, labels: Iterable[str]) -> None:
     """Refuse a job whose group or labels take the place of another job's.
@@ -66,8 +69,9 @@ def check_collision(existing: Mapping[str, Iterable[str]], job: str, labels: Ite
     Raises
     ------
     JobValueError
-        Naming both jobs and the path that they would share.
+        Naming both jobs and the path that they would share, or the file's own name.
     """
+    _check_dimension(job)
     datasets = _datasets(job, labels)
     above_job = set(_with_parents(job))
     for other, other_labels in existing.items():
@@ -77,6 +81,14 @@ def check_collision(existing: Mapping[str, Iterable[str]], job: str, labels: Ite
             _check_paths(datasets, _with_parents(other), job, other)
         elif job.startswith(f"{other}/"):
             _check_paths(_datasets(other, other_labels), above_job, other, job)
+
+
+def _check_dimension(job: str) -> None:
+    first = job.partition("/")[0]
+    if _DIMENSION.fullmatch(first):
+        raise JobValueError(
+            f"group {job!r}: {first!r} is what files call an axis of that size; take another name"
+        )
 
 
 def _datasets(job: str, labels: Iterable[str]) -> set[str]:

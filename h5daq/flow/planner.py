@@ -68,7 +68,7 @@ class Planner:
 
     def on_schema_change(self, ledger: Ledger, now: float) -> FileRecord | None:
         """The file that all jobs cross to at once, as one of them has other columns from now on."""
-        if not ledger.files or not ledger.files[-1].rows:
+        if not any(file.rows for file in ledger.files):
             return None
         last = ledger.files[-1]
         return self._next(last, max(now, last.start), last.end, "schema", cross_all=True)

@@ -21,6 +21,7 @@ from h5daq.errors import FileDamaged
 __all__ = [
     "EndRecord",
     "FileRecord",
+    "MarkRecord",
     "Record",
     "RunRecord",
     "SealRecord",
@@ -78,13 +79,25 @@ class EndRecord:
     interrupted: bool = False
 
 
-Record = FileRecord | RunRecord | SealRecord | EndRecord
+@dataclass(frozen=True, slots=True)
+class MarkRecord:
+    """The files have taken in everything up to `lsn`: no recovery need look for them again.
+
+    People move and delete finished files, while the journal keeps their entries until it has
+    use for the room.
+    """
+
+    lsn: int
+
+
+Record = FileRecord | RunRecord | SealRecord | EndRecord | MarkRecord
 
 _KINDS: dict[str, type[Any]] = {
     "file": FileRecord,
     "run": RunRecord,
     "seal": SealRecord,
     "end": EndRecord,
+    "mark": MarkRecord,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

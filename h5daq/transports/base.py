@@ -17,6 +17,10 @@ from typing import Any, NamedTuple, Protocol, Self
 from h5daq.flow.packing import Buffer
 
 __all__ = [
+    "DATA_QUEUE",
+    "JOB_SIGNALS",
+    "REQUEST_QUEUE",
+    "SEND_QUEUE",
     "SIGNAL_QUEUE",
     "ClientLink",
     "Endpoints",
@@ -40,6 +44,9 @@ SIGNAL_QUEUE = 1000
 
 REQUEST_QUEUE = 1000
 """Requests and answers that wait per client."""
+
+JOB_SIGNALS = ("position", "command", "refused")
+"""Kinds of signals that a worker hears for its own job."""
 
 Signal = tuple[bytes, dict[str, Any]]
 """A topic and the map that came with it."""
@@ -89,8 +96,9 @@ class WorkerLink(Protocol):
     `send` may be called from any thread. All else belongs to one thread, but for `wake`.
     """
 
-    rejected: Counter[str]
-    """Signals that were no messages of ours, by cause."""
+    @property
+    def rejected(self) -> Counter[str]:
+        """Signals that were no messages of ours, by cause."""
 
     def send(self, message: Buffer) -> bool:
         """Hand over a message without waiting; False if there is no room, or no writer."""
@@ -169,8 +177,9 @@ class ClientLink(_Closing, Protocol):
 class SubscriberLink(_Closing, Protocol):
     """A listener's end, for one thread, but for `wake` and the end of an iteration."""
 
-    rejected: Counter[str]
-    """Signals that were no messages of ours, by cause."""
+    @property
+    def rejected(self) -> Counter[str]:
+        """Signals that were no messages of ours, by cause."""
 
     def subscribe(self, prefix: bytes) -> None:
         """Hear signals whose topic begins so as well."""

@@ -16,7 +16,7 @@ import zmq
 from h5daq.errors import ConfigError
 from h5daq.flow.packing import Buffer
 from h5daq.flow.topics import topic
-from h5daq.transports.base import SEND_QUEUE, Signal
+from h5daq.transports.base import JOB_SIGNALS, SEND_QUEUE, Signal
 from h5daq.transports.zmq_sockets import Context, Socket, connect, make_socket, milliseconds
 from h5daq.transports.zmq_subscription import Subscription
 
@@ -45,10 +45,10 @@ class WorkerLink:
         self._context: Context = zmq.Context()
         self._hwm = hwm
         self._lock = threading.Lock()
-        heard = [topic(kind, job) for kind in ("position", "command", "refused")]
+        self._heard = [*(topic(kind, job) for kind in JOB_SIGNALS), topic("heartbeat")]
         try:
             self._push: Socket | None = self._open(data)
-            self._subscription = Subscription(self._context, signals, [*heard, topic("heartbeat")])
+            self._subscription = Subscription(self._context, signals, self._heard)
         except ConfigError:
             self._context.destroy(linger=0)
             raise
@@ -71,7 +71,8 @@ class WorkerLink:
 
     def receive(self, timeout: float) -> list[Signal]:
         """Signals that have come; waits up to `timeout` seconds for the first."""
-        return self._subscription.receive(timeout)
+        # A job's topic is also the beginning of those of jobs below it.
+        return [s for s in self._subscription.receive(timeout) if s[0] in self._heard]
 
     def wake(self) -> None:
         """Make `receive` return early. From any thread."""
@@ -86,7 +87,10 @@ class WorkerLink:
         self._subscription.reconnect(signals)
 
     def close(self, linger: float = 0.0) -> None:
-        """Let go; `linger` seconds are given to what is not sent yet."""
+        """Let go; `linger` seconds are given to what is not sent yet.
+
+        Sent is not received: only a position says that.
+        """
         with self._lock:
             if self._push is None:
                 return

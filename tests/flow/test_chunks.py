@@ -64,11 +64,10 @@ def test_a_filler_that_was_reloaded_goes_on_where_the_last_one_ended(before, aft
     assert filler.partial() is None
     dataset.write(filler, numbered(before, after))
     dataset.checkpoint(filler)
-    first = before - before % size if after else before
-    if after:
-        np.testing.assert_array_equal(
-            dataset.rows(before + after - first), numbered(first, before + after - first)
-        )
+    # Only chunks from the partial one on are written again, and only if rows came.
+    first = before - before % size if after else before + after
+    wanted = numbered(first, before + after - first)
+    np.testing.assert_array_equal(dataset.rows(len(wanted)), wanted)
 
 
 def test_a_tail_of_another_length_is_refused():
@@ -134,9 +133,11 @@ def test_the_users_chunk_length_is_taken_as_it_is_within_memory():
 
 
 @pytest.mark.parametrize(
-    ("rows", "period", "mode", "expected"),
-    [(1, 1.0, "schedule", 240), (20, 0.001, "schedule", 240_000), (1, 0.001, "schedule", 240_000),
-     (500, 1.0, "schedule", 120_000), (4096, 0.0, "constant", 49_152_000), (1, 0.0, "trigger", 4)],
+    ("rows", "span", "period", "mode", "expected"),
+    [(1, 0.0, 1.0, "schedule", 240), (20, 0.019, 0.001, "schedule", 240_000),
+     (1, 0.0, 0.001, "schedule", 240_000), (500, 0.0, 1.0, "schedule", 120_000),
+     (101, 1.0, 0.01, "schedule", 24_240), (4096, 0.001, 0.0, "constant", 49_152_000),
+     (1, 0.0, 0.0, "trigger", 4), (1, -5.0, 1.0, "schedule", 240)],
 )  # fmt: skip
-def test_the_first_batch_tells_how_many_rows_to_expect(rows, period, mode, expected):
-    assert expected_rows(rows, period, mode, 60.0) == expected
+def test_the_first_batch_tells_how_many_rows_to_expect(rows, span, period, mode, expected):
+    assert expected_rows(rows, span, period, mode, 60.0) == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,10 +147,18 @@ def test_a_repeated_position_resends_once_per_value() -> None:
     sender.poll(0.0)
     sender.on_position(position(10), 0.1)
     for _ in range(5):
-        sender.on_position(position(10), 0.2)
-    assert kinds(sender.poll(0.2)) == [("rows", 10), ("rows", 20), ("rows", 30)]
-    sender.on_position(position(10), 0.3)
-    assert sender.poll(0.3) == []
+        sender.on_position(position(10), 0.3)
+    assert kinds(sender.poll(0.3)) == [("rows", 10), ("rows", 20), ("rows", 30)]
+    sender.on_position(position(10), 0.4)
+    assert sender.poll(0.4) == []
+
+
+def test_a_position_repeated_at_once_resends_nothing() -> None:
+    sender = streaming(4)
+    sender.poll(0.0)
+    sender.on_position(position(10), 0.1)
+    sender.on_position(position(10), 0.11)
+    assert sender.poll(0.11) == []
 
 
 def test_a_heartbeat_that_says_the_same_again_resends_nothing() -> None:
@@ -358,6 +366,7 @@ class Writer:
     head: dict[int, Receiver] = field(default_factory=dict)
     pending: list[tuple[str, int, list[int]]] = field(default_factory=list)
     last_hello: int | None = None
+    talkative: bool = False  # answers also what it knows
 
     def restart(self, boot: int) -> None:
         self.boot, self.pending = boot, []
@@ -380,7 +389,7 @@ class Writer:
         numbers = list(range(max(first, receiver.next), first + n))
         taken = receiver.take(first, n)
         if isinstance(taken, Drop):
-            return [self.position(inc)] if taken is Drop.ABOVE else []
+            return [self.position(inc)] if taken is Drop.ABOVE or self.talkative else []
         assert len(numbers) == taken.n
         self.pending.append((kind, inc, numbers))
         return []
@@ -429,6 +438,9 @@ class Delivery(RuleBasedStateMachine):
         messages = self.sender.poll(self.now)
         self.sent += len(messages)
         self.data += messages
+        deadline = self.sender.next_deadline()
+        assert deadline is None or deadline > self.now, "a busy loop"
+        assert self.sender.idle or deadline is not None, "nothing would ever happen"
 
     @rule(beat=st.booleans(), n=st.integers(1, 5))
     def all_goes_well(self, beat: bool, n: int) -> None:
@@ -523,20 +535,25 @@ Delivery.TestCase.settings = settings(
 TestDelivery = Delivery.TestCase
 
 
-def test_a_slow_writer_does_not_set_off_an_echo_of_resends() -> None:
-    """Commits take longer than the silence; each row still goes a bounded number of times."""
-    sender, writer = make_sender(window=200), Writer(1)
+@pytest.mark.parametrize("talkative", [False, True])
+@pytest.mark.parametrize(("ticks_per_commit", "most"), [(1, 1050), (7, 1050), (300, 3000)])
+def test_no_writer_sets_off_an_echo_of_resends(
+    ticks_per_commit: int, most: int, talkative: bool
+) -> None:
+    """A tick is 10 ms, the link takes three. Commits may be slow, known rows be answered."""
+    sender, writer = make_sender(window=200), Writer(1, talkative=talkative)
+    data: deque[list[bytes]] = deque([[]] * 3)
+    signals: deque[list[dict[str, Any]]] = deque([[]] * 3)
     sent = 0
-    for tick in range(4000):
-        if tick < 2000 and tick % 2 == 0:
+    for tick in range(30_000):
+        if tick < 1000:
             put(sender, 1)
-        for message in sender.poll(tick / 10):
-            sent += 1
-            for signal in writer.receive(message):
-                sender.on_position(signal, tick / 10)
-        for signal in writer.commit() if tick % 30 == 0 else []:
-            sender.on_position(signal, tick / 10)
-        if tick % 10 == 0:
-            sender.on_heartbeat(writer.heartbeat(), JOB, tick / 10)
+        for signal in signals.popleft():
+            sender.on_position(signal, tick / 100)
+        data.append(sender.poll(tick / 100))
+        sent += len(data[-1])
+        answers = [answer for message in data.popleft() for answer in writer.receive(message)]
+        answers += writer.commit() if tick % ticks_per_commit == 0 else []
+        signals.append(answers + [writer.position(7)] * (tick % 100 == 0))
     assert writer.rows[7] == list(range(1000))
-    assert sent < 3000
+    assert sent <= most

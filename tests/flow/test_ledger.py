@@ -18,8 +18,7 @@ OTHER = Schema((Column("time", np.dtype("<f8")), Column("T", np.dtype("<i4"))))
 
 def hello(job="tank", inc=1, schema=SCHEMA, **more):
     """A worker's first message."""
-    return wire.encode("hello", job=job, inc=inc, schema=schema.to_wire(), attrs={},
-                       host="here", pid=1, period=1.0, mode="schedule", chunk=0, **more)  # fmt: skip
+    return wire.encode("hello", job=job, inc=inc, schema=schema.to_wire(), attrs={}, **more)
 
 
 def rows(times, first=0, job="tank", inc=1):

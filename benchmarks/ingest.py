@@ -1,0 +1,102 @@
+"""1 MiB batches from one worker to checkpointed HDF5, beside the raw bandwidth of the disk.
+
+With the journal each byte is written twice, so 0.5 of the raw write-behind bandwidth is the
+ceiling. ``python -m benchmarks.ingest [--megabytes 2048] [--rounds 3]``
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+import h5daq
+from benchmarks.common import MIB, arguments, raw_write_behind, rounds, scratch, show, verdict
+
+
+def block_getter(count: int):
+    """A getter of 1 MiB arrays that stops after `count` rows."""
+    block = np.random.default_rng(1).integers(0, 2**15, 1 << 19, dtype="i2")
+    left = [count]
+
+    def getter():
+        if left[0] == 0:
+            return None
+        left[0] -= 1
+        return [block]
+
+    return getter
+
+
+def h5daq_rate(folder: Path, megabytes: int, durability: str) -> float:
+    """Bytes per second from the first reading until everything is in the sealed file."""
+    job = h5daq.DAQJob(
+        "bulk", "wave", block_getter(megabytes), read_mode="constant",
+        shape=(0, 1 << 19), dtype="i2", constant_read_error_delay=0.2,
+    )  # fmt: skip
+    daemon = h5daq.DAQDaemon(job, directory=folder, durability=durability)
+    began = time.perf_counter()
+    daemon.start()
+    while daemon.job_rows("bulk") < megabytes:
+        time.sleep(0.02)
+    daemon.flush(timeout=600)
+    seconds = time.perf_counter() - began
+    daemon.stop()
+    with h5py.File(daemon.file_name) as file:
+        assert len(file["bulk/wave"]) == megabytes, "rows are missing"
+    Path(daemon.file_name).unlink()
+    return megabytes * MIB / seconds
+
+
+def h5py_rate(folder: Path, megabytes: int) -> float:
+    """What a user would write: one process, resize and assign, flush at the end."""
+    block = np.random.default_rng(1).integers(0, 2**15, 1 << 19, dtype="i2")
+    began = time.perf_counter()
+    with h5py.File(folder / "plain.hdf5", "w") as file:
+        data = file.create_dataset(
+            "wave", (0, 1 << 19), "i2", maxshape=(None, 1 << 19), chunks=(1, 1 << 19)
+        )
+        for row in range(megabytes):
+            data.resize(row + 1, 0)
+            data[row] = block
+        file.flush()
+    with open(folder / "plain.hdf5", "rb+") as raw:
+        import os
+
+        os.fsync(raw.fileno())
+    seconds = time.perf_counter() - began
+    (folder / "plain.hdf5").unlink()
+    return megabytes * MIB / seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    args = arguments(__doc__, megabytes=2048, rounds=3)
+    with scratch(args.directory) as folder:
+        raw, durable, plain_h5, none = rounds(
+            args.rounds,
+            lambda: (
+                raw_write_behind(folder, args.megabytes * MIB),
+                h5daq_rate(folder, args.megabytes, "fsync"),
+                h5py_rate(folder, args.megabytes),
+                h5daq_rate(folder, args.megabytes, "none"),
+            ),
+        )
+    show(
+        f"ingest: {args.megabytes} batches of 1 MiB, medians of {args.rounds}",
+        [
+            ("raw write-behind + fsync", f"{raw / 1e6:8.0f} MB/s"),
+            ("plain h5py append + fsync", f"{plain_h5 / 1e6:8.0f} MB/s"),
+            ("h5daq, journal with fsync", f"{durable / 1e6:8.0f} MB/s"),
+            ("h5daq, durability none", f"{none / 1e6:8.0f} MB/s"),
+            ("ratio fsync / raw", verdict(durable / raw, 0.40)),
+            ("ratio none / raw", verdict(none / raw, 0.70)),
+            ("ratio fsync / plain h5py", f"{durable / plain_h5:.2f}"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Commands to a running system: status, stop, pause, resume, trigger, flush.
+
+They find it by ``--connect`` (its requests endpoint) or by ``--directory``, where a running writer
+leaves its endpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+from h5daq.cli.parser import Arguments, Parser, Subparsers, add_command, add_json
+from h5daq.client import Client, connect
+
+__all__ = ["add", "add_connection"]
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add these commands."""
+    _add(
+        subparsers, "status", _status, "Show the run, the writer and each job.",
+        "h5daq status\nh5daq status --connect tcp://daq0:5570 --json | jq .jobs",
+    )  # fmt: skip
+    _add(
+        subparsers, "flush", _flush, "Write now; returns when all committed rows are in the file.",
+        "h5daq flush --directory data",
+    )  # fmt: skip
+    stop = _add(
+        subparsers, "stop", _stop, "Stop reading, fetch what workers hold, seal the file.",
+        "h5daq stop --directory data\nh5daq stop --connect tcp://daq0:5570 --drain-timeout 5",
+    )  # fmt: skip
+    stop.add_argument(
+        "--drain-timeout", type=float, help="seconds to wait for rows held by workers"
+    )
+    _add_order(subparsers, "pause", "Let jobs rest; their workers stay ready.")
+    _add_order(subparsers, "resume", "Let paused jobs go on.")
+    trigger = _add_order(subparsers, "trigger", "Take a reading now.")
+    trigger.add_argument("--n", type=int, default=1, help="how many readings")
+
+
+def add_connection(parser: Parser) -> None:
+    """Add the options that say which running system is meant."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--connect", metavar="ENDPOINT", help="e.g. tcp://daq0:5570")
+    where.add_argument("--directory", default=".", help="the directory that it records into")
+
+
+def _add(
+    subparsers: Subparsers,
+    name: str,
+    handler: Callable[[Arguments], int],
+    summary: str,
+    examples: str,
+) -> Parser:
+    parser = add_command(subparsers, name, handler, summary=summary, examples=examples)
+    add_connection(parser)
+    add_json(parser)
+    return parser
+
+
+def _add_order(subparsers: Subparsers, verb: str, summary: str) -> Parser:
+    examples = f"h5daq {verb} tank/temperature --directory data"
+    parser = _add(subparsers, verb, _order, summary, examples)
+    parser.add_argument("jobs", nargs="*", help="groups of the jobs (all, if none is named)")
+    return parser
+
+
+def _client(args: Arguments) -> Client:
+    return connect(args.connect, directory=args.directory)
+
+
+def _status(args: Arguments) -> int:
+    with _client(args) as client:
+        status = client.request("status")
+    if args.json:
+        print(json.dumps(status))
+        return 0
+    from h5daq.monitor.live import LiveTable
+    from h5daq.monitor.picture import Picture
+
+    picture = Picture()
+    picture.take_status(status, time.time())
+    LiveTable(picture).print(time.time())
+    return 0
+
+
+def _flush(args: Arguments) -> int:
+    with _client(args) as client:
+        answer = client.request("flush", timeout=600.0)
+    print(json.dumps(answer) if args.json else f"written: {answer['file']}")
+    return 0
+
+
+def _stop(args: Arguments) -> int:
+    with _client(args) as client:
+        answer = client.request("stop", timeout=660.0, drain_timeout=args.drain_timeout)
+    if args.json:
+        print(json.dumps(answer))
+        return 0
+    print("stopped; files: " + (", ".join(answer["files"]) or "none, as there were no rows"))
+    for job, rows in answer["held"].items():
+        print(f"job {job}: {rows} rows are still held by its worker")
+    return 0
+
+
+def _order(args: Arguments) -> int:
+    with _client(args) as client:
+        answer = client.request(args.command, jobs=args.jobs, n=getattr(args, "n", 1))
+    print(json.dumps(answer) if args.json else f"{args.command}: {', '.join(answer['jobs'])}")
+    return 0

@@ -1,0 +1,102 @@
+"""``h5daq run CONFIG``: a run in the foreground, with a live status line and a clean stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from h5daq.cli.parser import Arguments, Subparsers, add_command
+from h5daq.errors import ConfigError, NoAnswer
+
+if TYPE_CHECKING:
+    from h5daq.config import Config
+    from h5daq.daemon import DAQDaemon
+    from h5daq.monitor.picture import Picture
+
+__all__ = ["add", "look", "make_daemon", "stop_on_signals", "until_stopped"]
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add this command."""
+    parser = add_command(
+        subparsers,
+        "run",
+        _run,
+        summary="Record the jobs of a configuration until stopped.",
+        details="Runs in the foreground with a status line. Ctrl-C or SIGTERM stops in order: the\n"
+        "workers read no more, every row goes into the file, the file gets its last name.",
+        examples="h5daq run lab.toml\nh5daq run lab.toml --seconds 60",
+    )
+    parser.add_argument("config", type=Path, help="the configuration file (TOML)")
+    parser.add_argument("--seconds", type=float, help="stop after so many seconds")
+    parser.add_argument("--quiet", action="store_true", help="no status line")
+
+
+def _run(args: Arguments) -> int:
+    from h5daq.config import load
+    from h5daq.logs import setup_logging
+
+    config = load(args.config)
+    setup_logging(**config.logging_arguments())
+    daemon = make_daemon(config)
+    print(daemon.start())
+    try:
+        until_stopped(daemon, args.seconds, quiet=args.quiet)
+    finally:
+        print(daemon.stop())
+    return 0
+
+
+def make_daemon(config: Config) -> DAQDaemon:
+    """The daemon that a configuration describes."""
+    from h5daq.daemon import DAQDaemon
+
+    jobs = config.make_jobs()
+    if not jobs:
+        raise ConfigError(f"{config.path}: no [[jobs]] for this machine: nothing to record")
+    writer = config.writer
+    return DAQDaemon(
+        jobs,
+        data=writer.data,
+        requests=writer.requests,
+        signals=writer.signals,
+        log_level=config.logging.level,
+        **config.daemon_arguments(),
+        **config.writer_arguments(),
+    )
+
+
+def until_stopped(daemon: DAQDaemon, seconds: float | None, *, quiet: bool) -> None:
+    """Show the status until a signal, the time, or a stop from elsewhere ends it."""
+    from rich.console import Console
+
+    from h5daq.monitor.live import StatusLine
+    from h5daq.monitor.picture import Picture
+
+    stop = stop_on_signals()
+    picture = Picture()
+    end = None if seconds is None else time.monotonic() + seconds
+    with StatusLine(picture, Console(stderr=True, quiet=quiet)) as line:
+        while not stop.wait(0.5 if end is None else max(0.0, min(0.5, end - time.monotonic()))):
+            if not daemon.is_active or (end is not None and time.monotonic() >= end):
+                break
+            look(daemon, picture)
+            line.update(time.time())
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set, instead of ending this process."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def look(daemon: DAQDaemon, picture: Picture) -> None:
+    """Bring the picture up to date; a writer that is being started again is waited for."""
+    with suppress(NoAnswer):
+        picture.take_status(daemon.status(), time.time())

@@ -1,0 +1,257 @@
+"""Talking to a running system: `connect` to ask and command, `subscribe` to listen.
+
+A `Client` sends requests to the writer and waits for their answers; a `Subscription` iterates the
+signals that the writer broadcasts. Neither is on the way of a row, and neither can slow one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from h5daq.errors import ConfigError, NoAnswer
+from h5daq.flow.requests import Answer, Failure, Reply, Request, decode_answer, encode_request
+from h5daq.flow.topics import parse, prefixes
+from h5daq.transports.zmq import ClientLink, SubscriberLink
+
+__all__ = ["SIGNAL_KINDS", "Client", "Signal", "Subscription", "connect", "subscribe"]
+
+SIGNAL_KINDS = ("new-dir", "new-dataset", "data-available")
+"""What `subscribe` listens for unless it is told otherwise."""
+
+
+_ONCE = frozenset({"trigger"})
+"""Verbs that must not be done twice when only the answer was lost."""
+
+_RESEND_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One broadcast message: its kind, the path that it is about, and what it says."""
+
+    kind: str
+    path: str
+    payload: dict[str, Any]
+
+
+class Client:
+    """A connection to a writer's requests socket. May be used from several threads.
+
+    Parameters
+    ----------
+    endpoint : str
+        The requests socket, e.g. ``tcp://daq0:5570``.
+    signals : str, optional
+        The signals socket, where it is known.
+    """
+
+    def __init__(self, endpoint: str, signals: str | None = None) -> None:
+        self.endpoint = endpoint
+        self._signals = signals
+        self._session = secrets.token_hex(8)
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._link = ClientLink(endpoint)
+
+    def request(self, verb: str, *, timeout: float = 10.0, **args: Any) -> Any:
+        """Ask for something and wait for the answer.
+
+        Parameters
+        ----------
+        verb : str
+            ``status``, ``flush``, ``stop``, ``pause``, ``resume``, ``trigger``, ``peek``, ``ping``.
+        timeout : float
+            Seconds to wait.
+        **args
+            The verb's arguments.
+
+        Raises
+        ------
+        RequestError
+            If the writer refuses.
+        NoAnswer
+            If nothing comes in time; names the endpoint.
+        """
+        request = Request(next(self._numbers), verb, args, session=self._session)
+        patience = timeout if verb in _ONCE else _RESEND_SECONDS
+        with self._lock:
+            answer = self._ask(request, timeout, patience)
+        if isinstance(answer, Failure):
+            raise answer.error()
+        return answer.result if isinstance(answer, Reply) else None
+
+    def _ask(self, request: Request, timeout: float, patience: float) -> Answer:
+        """Ask, and ask again each `patience` seconds: a writer that died forgot the question."""
+        frames, deadline = encode_request(request), time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                return decode_answer(self._link.request(frames, max(0.0, min(patience, left))))
+            except NoAnswer as error:
+                if left <= patience:
+                    raise NoAnswer(
+                        f"{request.verb}: no answer from {self.endpoint} within {timeout:g} s; "
+                        "is the writer running there?"
+                    ) from error
+
+    def status(self) -> dict[str, Any]:
+        """The state of the run, the writer and each job."""
+        status: dict[str, Any] = self.request("status")
+        return status
+
+    @property
+    def signals_endpoint(self) -> str:
+        """Where the writer broadcasts its signals."""
+        if self._signals is None:
+            endpoint = str(self.request("ping")["signals"])
+            self._signals = _reachable(endpoint, self.endpoint)
+        return self._signals
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._lock:
+            self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def connect(
+    endpoint: str | None = None, *, directory: str | os.PathLike[str] | None = None
+) -> Client:
+    """Connect to a running writer, by its requests endpoint or by the directory it records into.
+
+    Parameters
+    ----------
+    endpoint : str, optional
+        E.g. ``tcp://daq0:5570``.
+    directory : str or Path, optional
+        Where a local writer runs; looked at if there is no `endpoint` (``.`` by default).
+
+    Raises
+    ------
+    ConfigError
+        If no writer has left its endpoints in the directory.
+    """
+    if endpoint is not None:
+        return Client(endpoint)
+    path = Path(directory or ".") / ".h5daq" / "endpoints.json"
+    try:
+        known = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no writer is running in {Path(directory or '.').absolute()}: there is no {path}. "
+            "Name its directory (--directory) or its address (--connect tcp://host:5570)."
+        ) from error
+    return Client(known["requests"], known["signals"])
+
+
+class Subscription:
+    """Signals as they come; an iterator and a context manager. For one thread.
+
+    Parameters
+    ----------
+    endpoint : str
+        The signals socket, e.g. ``tcp://daq0:5571``.
+    kinds : sequence of str, optional
+        Which kinds; new-dir, new-dataset and data-available by default.
+    path : str
+        Only this path of the vault and what is below it.
+    timeout : float, optional
+        Seconds after which an iteration that got nothing raises `NoAnswer`; None waits for ever.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        kinds: Sequence[str] | None = None,
+        path: str = "",
+        timeout: float | None = None,
+    ) -> None:
+        wanted = [kinds] if isinstance(kinds, str) else list(kinds or SIGNAL_KINDS)
+        self._link = SubscriberLink(endpoint, prefixes(wanted, path))
+        self._endpoint, self._timeout = endpoint, timeout
+        self._got: list[Signal] = []
+
+    def __iter__(self) -> Iterator[Signal]:
+        return self
+
+    def __next__(self) -> Signal:
+        if not self._got:
+            self._got = self.receive(self._timeout)[::-1]
+        return self._got.pop()
+
+    def receive(self, timeout: float | None) -> list[Signal]:
+        """The signals that have come, after waiting up to `timeout` seconds for the first.
+
+        Raises
+        ------
+        NoAnswer
+            If none came in time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
+            if left < 0:
+                raise NoAnswer(f"no signal from {self._endpoint} within {timeout:g} s")
+            came = self._link.receive(left)
+            if came:
+                return [Signal(*parse(topic), payload) for topic, payload in came]
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def subscribe(
+    endpoint: str,
+    kinds: Sequence[str] | None = None,
+    path: str = "",
+    timeout: float | None = None,
+) -> Subscription:
+    """Iterate the signals of a running system; see `Subscription`.
+
+    Examples
+    --------
+    >>> import h5daq
+    >>> for signal in h5daq.subscribe("tcp://daq0:5571", path="tank-a"):  # doctest: +SKIP
+    ...     print(signal.kind, signal.path, signal.payload)
+    """
+    return Subscription(endpoint, kinds, path, timeout)
+
+
+def _reachable(endpoint: str, beside: str) -> str:
+    """A wildcard address, as the writer binds it, seen from where `beside` is reached."""
+    for wildcard in ("tcp://0.0.0.0:", "tcp://*:", "tcp://[::]:"):
+        if endpoint.startswith(wildcard):
+            return f"{beside.rsplit(':', 1)[0]}:{endpoint.rsplit(':', 1)[1]}"
+    return endpoint

@@ -1,0 +1,134 @@
+"""From the tables [[jobs]] to `DAQJob`s: getters are imported by name, and all that fail are told.
+
+Modules are looked for where Python looks, and then beside the configuration file.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+from h5daq.config.load import locate
+from h5daq.config.mistakes import KeyPath, Mistake, render, shown
+from h5daq.config.model import Config, Job
+from h5daq.errors import ConfigError, JobError
+from h5daq.jobs.extern import DAQJobExtern
+from h5daq.jobs.getter import import_getter
+from h5daq.jobs.job import DAQJob
+
+__all__ = ["make_jobs", "try_jobs"]
+
+_OTHERWISE = {
+    "getter",
+    "args",
+    "command",
+    "delimiter",
+    "comment",
+    "host",
+    "columns",
+    "handle_error",
+}
+_SAME_NAME = [name for name in Job.model_fields if name not in _OTHERWISE]
+"""Keys that are arguments of `DAQJob` as they are."""
+
+
+def make_jobs(config: Config, host: str | None = None) -> list[DAQJob]:
+    """The jobs of `host`; see `Config.make_jobs`."""
+    jobs, mistakes = try_jobs(config, host)
+    if mistakes:
+        raise ConfigError(render(str(config.path), mistakes))
+    return jobs
+
+
+def try_jobs(config: Config, host: str | None = None) -> tuple[list[DAQJob], list[Mistake]]:
+    """The jobs of `host` that can be made, and what is wrong with the others."""
+    _look_beside(config)
+    jobs: list[DAQJob] = []
+    mistakes: list[Mistake] = []
+    for number, table in enumerate(config.jobs):
+        if table.host == host:
+            try:
+                jobs.append(_make(("jobs", number), table))
+            except _NotMadeError as failed:
+                mistakes.append(failed.mistake)
+    return jobs, _located(config, mistakes)
+
+
+class _NotMadeError(Exception):
+    """One job can't be made."""
+
+    def __init__(self, mistake: Mistake) -> None:
+        super().__init__(mistake.problem)
+        self.mistake = mistake
+
+
+def _look_beside(config: Config) -> None:
+    beside = str(config.path.parent)
+    if beside not in sys.path:
+        sys.path.append(beside)
+
+
+def _make(key: KeyPath, table: Job) -> DAQJob:
+    arguments = {name: getattr(table, name) for name in _SAME_NAME} | _columns(table)
+    if table.handle_error:
+        arguments["handle_error_function"] = _import((*key, "handle_error"), table.handle_error)
+    try:
+        if table.command is not None:
+            source = {"delimiter": table.delimiter, "comment": table.comment}
+            return DAQJobExtern(getter=table.command, **source, **arguments)
+        getter = _import((*key, "getter"), str(table.getter))
+        _check_args(key, table, getter)
+        return DAQJob(getter=getter, getter_args=table.args, **arguments)
+    except JobError as error:
+        raise _NotMadeError(Mistake((*key, "group"), str(error))) from error
+
+
+def _check_args(key: KeyPath, table: Job, getter: Callable[..., Any]) -> None:
+    # Told here, it is not first seen in a worker that nobody watches.
+    try:
+        signature = inspect.signature(getter)
+    except (ValueError, TypeError):  # built into Python, and silent about itself
+        return
+    try:
+        signature.bind(**(table.args or {}))
+    except TypeError as error:
+        name = "getter" if table.args is None else "args"
+        right = f"args for {table.getter}{signature.replace(return_annotation=signature.empty)}"
+        mistake = Mistake((*key, name), str(error), shown(getattr(table, name)), right)
+        raise _NotMadeError(mistake) from error
+
+
+def _import(key: KeyPath, name: str) -> Callable[..., Any]:
+    try:
+        return import_getter(name)
+    except JobError as error:
+        raise _NotMadeError(Mistake(key, str(error), shown(name), _IMPORTABLE)) from error
+    except Exception as error:
+        problem = f"importing it failed: {type(error).__name__}: {error}"
+        raise _NotMadeError(Mistake(key, problem, shown(name), _IMPORTABLE)) from error
+
+
+_IMPORTABLE = (
+    "a function or class in a module that Python finds on its path or beside the configuration"
+)
+
+
+def _columns(table: Job) -> dict[str, Any]:
+    columns = table.columns
+    return {
+        "label": [column.label for column in columns],
+        "dtype": [str if column.dtype == "text" else column.dtype for column in columns],
+        "shape": [(0, *column.shape) for column in columns],
+        "units": [column.unit for column in columns],
+        "descriptions": [column.description for column in columns],
+    }
+
+
+def _located(config: Config, mistakes: list[Mistake]) -> list[Mistake]:
+    if not mistakes:
+        return []
+    text = config.path.read_text(encoding="utf-8")
+    return locate(text, mistakes, tomllib.loads(text))

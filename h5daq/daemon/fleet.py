@@ -1,0 +1,193 @@
+"""The processes of one run: the writer, a worker per job, and who hears them.
+
+Starting goes from the writer outwards, since workers must know where it listens; stopping asks
+the writer, which tells the workers, fetches what they hold and ends last.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from h5daq.client import Client
+from h5daq.daemon.supervisor import Child, Process, Supervisor
+from h5daq.daemon.writer_child import WriterChild, cause_of_death
+from h5daq.errors import H5daqError
+from h5daq.jobs.job import DAQJob
+from h5daq.jobs.starter import WorkerStarter
+from h5daq.logs import log_remote
+from h5daq.worker import WorkerSpec
+from h5daq.writer.settings import WriterSettings
+
+__all__ = ["Fleet"]
+
+log = logging.getLogger("h5daq.daemon")
+
+_READY_SECONDS = 30.0
+_EXIT_SECONDS = 10.0
+
+
+class Fleet:
+    """Writer and workers of one run, from `start` to `stop`.
+
+    Parameters
+    ----------
+    jobs : sequence of DAQJob
+        Each gets a worker.
+    settings : WriterSettings
+        For the writer. Endpoints that are empty become private sockets.
+    """
+
+    def __init__(self, jobs: Sequence[DAQJob], settings: WriterSettings) -> None:
+        self.jobs = jobs
+        self._private = Path(tempfile.mkdtemp(prefix="h5daq-"))
+        private: dict[str, Any] = {
+            name: f"ipc://{self._private}/{name}"
+            for name in ("data", "requests", "signals")
+            if not getattr(settings, name)
+        }
+        self.settings = replace(settings, **private)
+        self.file_name: str | None = None
+        self.recovered: dict[str, Any] = {}
+        self.ended = threading.Event()
+        self._report: dict[str, Any] = {"files": [], "held": {}}
+        self._client: Client | None = None
+        self._ready: set[str] = set()
+        self._handlers: queue.SimpleQueue[DAQJob | None] = queue.SimpleQueue()
+        self._starter = WorkerStarter()
+        self.writer = Child("writer", self._start_writer, self._hear_writer)
+        self.workers = [Child(j.group, self._starts(j), self._hear_worker) for j in jobs]
+        self._supervisor = Supervisor([self.writer, *self.workers], cause_of_death)
+
+    # -- starting --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start everything; returns when each worker reads and the writer knows it."""
+        threading.Thread(target=self._call_handlers, name="h5daq-handlers", daemon=True).start()
+        self.writer.launch()
+        for child in self.workers:
+            child.launch()
+        self._await_workers(time.monotonic() + _READY_SECONDS)
+        self._supervisor.start()
+
+    def _await_workers(self, deadline: float) -> None:
+        """Wait for the workers; what fails is left to the supervisor."""
+        waiting = {child.name for child in self.workers}
+        while waiting and time.monotonic() < deadline:
+            self._supervisor.hear(0.02)
+            waiting -= {child.name for child in self.workers if not child.alive}
+            if waiting <= self._ready:
+                waiting -= set(self.request("status")["jobs"])
+
+    def _start_writer(self, _cause: str) -> Process:
+        child = WriterChild(self.settings)
+        report, others = child.wait_ready()
+        for message in others:
+            self._hear_writer(self.writer, message)
+        # A writer that is started again must be found where this one was.
+        real = {name: report["endpoints"][name] for name in ("data", "requests", "signals")}
+        self.settings = replace(self.settings, **real)
+        self.file_name = report["file"] or self.file_name
+        self.recovered = self.recovered or report["recovered"]
+        self._client = self._client or Client(self.settings.requests, self.settings.signals)
+        return child
+
+    def _starts(self, job: DAQJob) -> Callable[[str], Process]:
+        def start(cause: str) -> Process:
+            spec = WorkerSpec(
+                job=job,
+                data=self.settings.data,
+                signals=self.settings.signals,
+                run=self.settings.run_id,
+                log_level=self.settings.log_level,
+                drain_timeout=self.settings.drain_timeout,
+                cause=cause,
+            )
+            return self._starter.start(spec.to_bytes())
+
+        return start
+
+    # -- hearing -----------------------------------------------------------------------------
+
+    def request(self, verb: str, timeout: float = 10.0, **args: Any) -> Any:
+        """Ask the writer."""
+        if self._client is None:
+            raise RuntimeError("the writer was never started")
+        return self._client.request(verb, timeout=timeout, **args)
+
+    def _hear_writer(self, child: Child, message: dict[str, Any]) -> None:
+        if message["k"] == "log":
+            log_remote(message)
+        elif message["k"] == "ended":
+            child.finished = True
+            self._report = message
+            self.ended.set()
+
+    def _hear_worker(self, child: Child, message: dict[str, Any]) -> None:
+        kind = message["k"]
+        if kind in ("ready", "failed"):
+            self._ready.add(child.name)
+        if kind == "failed":
+            log.error("job %s: %s", child.name, message["text"])
+        elif kind == "done":
+            child.finished = True
+        elif kind == "reading-error" and message.get("handle"):
+            self._handlers.put(next(job for job in self.jobs if job.group == child.name))
+
+    def _call_handlers(self) -> None:
+        """Call the jobs' error handlers one after the other; their own failures are logged."""
+        while (job := self._handlers.get()) is not None:
+            try:
+                if job.handle_error_function is not None:
+                    job.handle_error_function()
+            except Exception:
+                log.exception("job %s: its error handler failed", job.group)
+
+    # -- stopping ------------------------------------------------------------------------------
+
+    def stop(self) -> dict[str, Any]:
+        """Stop in order; which files were made, and which rows could not be fetched."""
+        if not self.ended.is_set():
+            self._stop_writer()
+        self._supervisor.end()
+        for child in [*self.workers, self.writer]:
+            self._await_exit(child)
+        if self._report["files"]:
+            self.file_name = self._report["files"][-1]
+        return self._report
+
+    def _stop_writer(self) -> None:
+        for child in [self.writer, *self.workers]:
+            child.finished = True
+        for child in self.workers:
+            if child.process is not None:
+                child.process.send("stop")
+        try:
+            self._report = self.request("stop", timeout=self.settings.drain_timeout + 600.0)
+        except H5daqError as error:
+            log.error("the writer did not stop in order: %s", error)
+
+    def _await_exit(self, child: Child) -> None:
+        if child.process is not None and child.process.wait(_EXIT_SECONDS) is None:
+            log.warning("%s did not end by itself and is killed", child.name)
+            child.process.kill()
+
+    def abandon(self) -> None:
+        """Let go of everything that `start` made, however far it came."""
+        if self._supervisor.is_alive():
+            self._supervisor.end()
+        for child in [self.writer, *self.workers]:
+            child.dismiss()
+        self._handlers.put(None)
+        self._starter.close()
+        if self._client is not None:
+            self._client.close()
+        shutil.rmtree(self._private, ignore_errors=True)

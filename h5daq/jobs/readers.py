@@ -1,0 +1,218 @@
+"""The loop that a worker's main thread runs, and the single reading of a job at a prompt.
+
+`Reader` waits for the next deadline or order, takes one reading, and sees to it that a failure
+costs that reading and nothing else: it is counted by cause, told, and the loop goes on. Threads
+that watch it may ask since when the getter has been running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from h5daq.errors import ReadingError
+from h5daq.flow.batch import Batch, ColumnData
+from h5daq.jobs.collector import Collector
+from h5daq.jobs.locks import HostLock
+from h5daq.jobs.orders import Orders
+from h5daq.jobs.reading import Reading
+from h5daq.jobs.schedule import Constant, OnTrigger, Pace, Schedule
+from h5daq.jobs.tally import Failure, Tally
+
+if TYPE_CHECKING:
+    from h5daq.jobs.job import DAQJob
+
+__all__ = ["Reader", "pace_of", "read_once"]
+
+log = logging.getLogger("h5daq.jobs")
+
+_LOCK_SLICE = 0.2
+"""Seconds between two looks at the orders while waiting for the lock of a ``thread_id``."""
+
+
+def pace_of(job: DAQJob, now: float, wall: float) -> Pace:
+    """The pace that a job's read mode asks for."""
+    if job.read_mode == "schedule":
+        return Schedule(job.read_period, now, align=job.align, wall=wall, overrun=job.overrun)
+    return Constant(job.constant_read_error_delay) if job.read_mode == "constant" else OnTrigger()
+
+
+class Reader:
+    """Reads a job until it is told to stop.
+
+    Parameters
+    ----------
+    job : DAQJob
+        What to read.
+    reading : Reading
+        How; built by the caller, who closes it.
+    collector : Collector
+        Where rows go.
+    tally : Tally
+        Where failures are counted.
+    orders : Orders
+        What it is told.
+    clock, wall : callable
+        Monotonic seconds, and seconds since 1970-01-01 UTC.
+
+    Attributes
+    ----------
+    busy_since : float or None
+        When the reading under way began, in monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        job: DAQJob,
+        reading: Reading,
+        collector: Collector,
+        tally: Tally,
+        orders: Orders,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.busy_since: float | None = None
+        self._job, self._reading = job, reading
+        self._collector, self._tally, self._orders = collector, tally, orders
+        self._clock, self._wall = clock, wall
+        self.pace = pace_of(job, clock(), wall())
+        self._lock = None if job.thread_id is None else HostLock(job.thread_id)
+
+    def run(self) -> None:
+        """Until the orders say stop; then the last rows are shipped."""
+        while not self._orders.stopped:
+            self.step()
+        self._collector.flush(release=True)
+        if self._lock is not None:
+            self._lock.close()
+
+    def step(self) -> None:
+        """Wait for what is next, or do it."""
+        if self._orders.released():
+            self._collector.flush(release=True)
+        if self._orders.paused:
+            self._rest()
+        elif self._orders.triggered():
+            self._trigger()
+        elif (wait := self.pace.due - self._clock()) > 0:
+            self._orders.wait(wait)
+        else:
+            self._keep_deadline()
+
+    def _keep_deadline(self) -> None:
+        begun = self._clock()
+        self.pace.begin(begun)
+        good = self._read(begun)
+        now = self._clock()
+        self.pace.done(now, good, self._wall())
+        # The next look at the rows comes when the next reading is over.
+        self._collector.settle(now, max(now, self.pace.due) + (now - begun))
+
+    def _trigger(self) -> None:
+        if self._job.read_mode == "constant":
+            log.warning("job %s: a trigger has no effect in constant mode", self._job.group)
+            return
+        self._read(self._clock())
+        self._collector.flush()
+
+    def _rest(self) -> None:
+        self._collector.flush(release=True)
+        self._reading.pause()
+        while self._orders.paused and not self._orders.stopped:
+            self._orders.wait(3600.0)
+        self.pace.restart(self._clock())
+
+    # -- one reading -------------------------------------------------------------------------
+
+    def _read(self, now: float) -> bool:
+        """Whether the reading gave something."""
+        taken = self._collector.taken
+        self.busy_since = now
+        try:
+            good = self._read_alone()
+        except ReadingError as error:
+            return self._failed(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
+            return self._failed(ReadingError(_one_line(error), "getter"))
+        finally:
+            self.busy_since = None
+        if self._collector.taken > taken:
+            self._tally.good()
+        return good
+
+    def _failed(self, error: ReadingError) -> bool:
+        self._tally.failed(error)
+        return False
+
+    def _read_alone(self) -> bool:
+        if self._lock is None:
+            return self._reading(self._collector)
+        with self._turn(self._lock):
+            return self._reading(self._collector)
+
+    @contextlib.contextmanager
+    def _turn(self, lock: HostLock) -> Iterator[None]:
+        deadline = self._clock() + self._job.lock_timeout
+        while not lock.acquire(min(_LOCK_SLICE, max(0.0, deadline - self._clock()))):
+            if self._clock() >= deadline or self._orders.stopped:
+                raise ReadingError(
+                    f"another job with thread_id {self._job.thread_id!r} was being read for "
+                    f"{self._job.lock_timeout:g} s",
+                    "lock",
+                )
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _one_line(error: BaseException) -> str:
+    """An error of the user's code, and the line where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+# -- at a prompt ----------------------------------------------------------------------------------
+
+
+def read_once(job: DAQJob, reading: Reading) -> dict[str, Any]:
+    """One checked row of a job, or several in extend mode, by label; empty if skipped."""
+    batches: list[Batch] = []
+    failures: list[Failure] = []
+
+    def keep(batch: Batch) -> bool:
+        batches.append(batch)
+        return True
+
+    collector = Collector(job, 0, keep, Tally(1, failures.append))
+    try:
+        reading(collector)
+    finally:
+        reading.close()
+    collector.flush(release=True)
+    if failures:
+        raise ReadingError(failures[0].text)
+    many = job.extend_mode
+    return {} if not batches else {
+        column.label: _values([batch.columns[k] for batch in batches], many)
+        for k, column in enumerate(job.schema.columns)
+    }  # fmt: skip
+
+
+def _values(parts: list[ColumnData], many: bool) -> Any:
+    if isinstance(parts[0], list):
+        texts = [text for part in parts for text in part]
+        return texts if many else texts[-1]
+    values = np.concatenate(parts)
+    if many:
+        return values
+    last = values[-1]
+    return last.item() if isinstance(last, np.generic) else last

@@ -1,0 +1,1 @@
+"""One picture of a running system, and ways to look at it."""

@@ -1,0 +1,55 @@
+"""What there is to draw on, and the few words that are drawn everywhere: states and losses.
+
+Names and values are text of other people; they become `rich.text.Text` at once and never go
+through rich's markup.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from h5daq.monitor import words
+
+__all__ = ["ALARMING", "Frame", "lost_text", "state_text"]
+
+_STATES = {
+    "running": ("●", "green"), "reading": ("●", "green"), "paused": ("○", "yellow"),
+    "new": ("○", "dim"), "starting": ("○", "dim"), "draining": ("●", "yellow"),
+    "stopping": ("●", "yellow"), "ended": ("■", "dim"), "stopped": ("■", "dim"),
+    "failed": ("✖", "bold red"), "hanging": ("✖", "bold red"), "silent": ("✖", "bold red"),
+}  # fmt: skip
+ALARMING = frozenset(state for state, (sign, _) in _STATES.items() if sign == "✖")
+"""States that somebody should look at."""
+
+_ASCII = str.maketrans(
+    {"●": "*", "○": "o", "■": "-", "✖": "!", "–": "-", "…": "~", "·": ".", "µ": "u"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Characters across and down (None: as many as needed), and whether only ASCII is possible."""
+
+    width: int = 120
+    height: int | None = None
+    ascii_only: bool = False
+
+    def text(self, plain: str, style: str = "") -> Text:
+        """Text in a style, in characters that the terminal has."""
+        return Text(plain.translate(_ASCII) if self.ascii_only else plain, style)
+
+
+def state_text(state: str, frame: Frame) -> Text:
+    """A state with its sign and colour."""
+    sign, style = _STATES.get(state, ("●", ""))
+    return frame.text(f"{sign} {words.clean(state, 12)}", style)
+
+
+def lost_text(lost: dict[str, int], before: str = "") -> Text:
+    """Losses by cause, in red; a dim 0 where there are none."""
+    if not lost:
+        return Text(f"{before}0", "dim")
+    causes = ", ".join(f"{words.count(n)} {words.clean(cause, 20)}" for cause, n in lost.items())
+    return Text(before + causes, "red")

@@ -1,0 +1,182 @@
+"""One job as a monitor sees it, put together from what three messages tell of it.
+
+The reply to a ``status`` request tells all, but only when asked; ``status`` signals come from the
+worker about once a second; ``data-available`` comes with the rows. Each is taken as it is, later
+news over earlier ones, and none is needed for the others to make sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from h5daq.monitor.rate import Rate, Trend
+
+__all__ = ["JobPicture"]
+
+MOST_TRENDS = 8
+"""Columns of a job whose history is kept."""
+
+SILENT_SECONDS = 5.0
+"""A worker of which nothing was heard for so long is shown as silent."""
+
+AT_REST = frozenset({"new", "ended", "stopped", "failed"})
+"""States in which nothing is to be heard of a worker."""
+
+_PLAIN = {
+    "state": str, "host": str, "read_mode": str, "message": str, "pid": int, "restarts": int,
+    "held": int, "overruns": int, "read_period": float, "last_time": float,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class JobPicture:
+    """What is known of a job.
+
+    Attributes
+    ----------
+    rows : int
+        Committed rows of the run.
+    lost : dict of str to int
+        Rows that could not be kept, by cause.
+    late : int
+        Rows that came after the file of their time was sealed.
+    lateness_ms : float or None
+        By how many milliseconds readings begin late (99th percentile).
+    last_time : float or None
+        Time of the newest row, UTC seconds.
+    last : dict
+        The newest row by label; long arrays are left out.
+    """
+
+    name: str
+    state: str = "new"
+    rows: int = 0
+    late: int = 0
+    held: int = 0
+    overruns: int = 0
+    restarts: int = 0
+    inc: int | None = None
+    host: str = ""
+    pid: int = 0
+    message: str = ""
+    read_mode: str = ""
+    read_period: float | None = None
+    lateness_ms: float | None = None
+    last_time: float | None = None
+    heard: float | None = None
+    lost: dict[str, int] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+    trends: dict[str, Trend] = field(default_factory=dict)
+    _rate: Rate = field(default_factory=Rate)
+
+    def take_reply(self, part: Mapping[str, Any], now: float) -> None:
+        """The job's part of the reply to a status request."""
+        self._take_plain(part)
+        self.inc = _number(part.get("inc"), int, self.inc)
+        self.late = _number(part.get("late"), int, self.late)
+        self.lateness_ms = _number(part.get("lateness_ms"), float, self.lateness_ms)
+        if isinstance(part.get("lost"), Mapping):
+            self.lost = _counts(part["lost"])
+        self._count(_number(part.get("rows"), int, None), now)
+
+    def take_status(self, told: Mapping[str, Any], now: float) -> bool:
+        """A status signal; whether it comes from another incarnation than the known one.
+
+        It has the worker's own words, or, from a writer that knows more, those of the reply.
+        """
+        inc = _number(told.get("inc"), int, self.inc)
+        other = self.inc is not None and inc != self.inc
+        self.inc, self.heard = inc, now
+        if "lateness_ms" in told or "rows" in told:
+            self.take_reply(told, now)
+        else:
+            self._take_own(told)
+        return other
+
+    def _take_own(self, told: Mapping[str, Any]) -> None:
+        self._take_plain(told)
+        late = _number(told.get("late"), float, None)
+        self.lateness_ms = self.lateness_ms if late is None else 1000.0 * late
+        # A worker counts from its own start; what earlier ones lost must not be forgotten.
+        for cause, n in _counts(told.get("counts", {})).items():
+            self.lost[cause] = max(n, self.lost.get(cause, 0))
+
+    def take_rows(self, told: Mapping[str, Any], now: float) -> None:
+        """A data-available signal."""
+        self.heard = now
+        total = _number(told.get("total"), int, None)
+        if total is None:
+            total = self.rows + _number(told.get("rows"), int, 0)
+        self.last_time = _number(told.get("last_time"), float, self.last_time)
+        if isinstance(told.get("last"), Mapping):
+            self.last = {str(label): value for label, value in told["last"].items()}
+        self._count(total, now)
+        self._follow(now)
+
+    def rate(self, now: float) -> float | None:
+        """Rows per second, or None while it can't be told."""
+        return self._rate.at(now)
+
+    def silent(self, now: float) -> bool:
+        """Whether a living job has not been heard of for longer than it should take."""
+        if self.heard is None or self.state in AT_REST:
+            return False
+        return now - self.heard > max(SILENT_SECONDS, 3.0 * (self.read_period or 0.0))
+
+    @property
+    def lost_rows(self) -> int:
+        """Rows lost, of all causes."""
+        return sum(self.lost.values())
+
+    def as_dict(self, now: float) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        rate = self.rate(now)
+        return {
+            "state": self.state, "rows": self.rows, "rate": rate, "lost": dict(self.lost),
+            "late": self.late, "held": self.held, "overruns": self.overruns,
+            "restarts": self.restarts, "lateness_ms": self.lateness_ms, "host": self.host,
+            "pid": self.pid, "read_mode": self.read_mode, "read_period": self.read_period,
+            "last_time": self.last_time, "last": dict(self.last), "message": self.message,
+            "silent": self.silent(now),
+            "trends": {label: list(trend.points) for label, trend in self.trends.items()},
+        }  # fmt: skip
+
+    def _take_plain(self, told: Mapping[str, Any]) -> None:
+        for name, kind in _PLAIN.items():
+            value = told.get(name)
+            if kind is str and isinstance(value, str):
+                setattr(self, name, value)
+            elif kind is not str:
+                setattr(self, name, _number(value, kind, getattr(self, name)))
+
+    def _count(self, total: int | None, now: float) -> None:
+        # The reply runs ahead of the signals, which are told after the commit: never go back.
+        if total is not None and total >= self.rows:
+            self.rows = total
+            self._rate.count(total, now)
+
+    def _follow(self, now: float) -> None:
+        for label, value in self.last.items():
+            known = label in self.trends
+            if label == "time" or not _is_real(value) or not (known or self._room()):
+                continue
+            self.trends.setdefault(label, Trend()).add(float(value), now)
+
+    def _room(self) -> bool:
+        return len(self.trends) < MOST_TRENDS
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value and abs(value) != float("inf")
+
+
+def _number(value: Any, kind: type, default: Any) -> Any:
+    return kind(value) if _is_real(value) else default
+
+
+def _counts(told: Any) -> dict[str, int]:
+    if not isinstance(told, Mapping):
+        return {}
+    return {str(cause): int(n) for cause, n in told.items() if _is_real(n) and n > 0}

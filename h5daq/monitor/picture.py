@@ -1,0 +1,243 @@
+"""The state of a running system in one model, fed by what the writer broadcasts and answers.
+
+A `Picture` is pure: signals, replies and the time come in as arguments; nothing is asked or waited
+for. It is right for who joins late, by the old rule "first a full copy, then the changes": at
+first, after a restart of the writer, and whenever a signal speaks of something unknown,
+`wants_status` says that a ``status`` request is due, and its reply makes the picture whole again.
+Signals that could not be placed until then are kept.
+
+What comes in is data of other processes: an odd field is ignored, never an error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from h5daq.flow.topics import parse
+from h5daq.monitor.job import JobPicture
+from h5daq.monitor.rate import Rate
+from h5daq.monitor.writer import WriterPicture, as_map
+
+__all__ = ["KINDS", "Picture", "Remark"]
+
+KINDS = ("heartbeat", "data-available", "new-dataset", "status", "log", "alarm", "refused")
+"""The signals that a picture is made from: what its owner subscribes to."""
+
+ASK_SECONDS = 5.0
+"""A reply older than this is asked for anew: file, journal and disk are told only there."""
+
+ASK_AGAIN_SECONDS = 1.0
+"""The least time between two requests."""
+
+SILENT_SECONDS = 4.0
+"""A writer beats once a second; without a beat for so long it is shown as silent."""
+
+MOST_WAITING = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A line of the log: when (UTC seconds), level, who, text."""
+
+    time: float
+    level: str
+    source: str
+    text: str
+
+
+class Picture:
+    """All that a monitor shows.
+
+    Parameters
+    ----------
+    log_lines : int
+        Lines of the log that are kept.
+
+    Attributes
+    ----------
+    writer : WriterPicture
+        The run, the writer, its file and journal.
+    jobs : dict of str to JobPicture
+        By group, in the order in which they became known.
+    log : deque of Remark
+        The last lines, alarms among them.
+    """
+
+    def __init__(self, log_lines: int = 200) -> None:
+        self.writer = WriterPicture()
+        self.jobs: dict[str, JobPicture] = {}
+        self.log: deque[Remark] = deque(maxlen=log_lines)
+        self.heard: float | None = None
+        self._bytes = Rate()
+        self._waiting: dict[str, tuple[Mapping[str, Any], float]] = {}
+        self._whole = False
+        self._replied = self._asked = float("-inf")
+
+    # -- what comes in -------------------------------------------------------------------------
+
+    def take_message(self, topic: bytes, told: Mapping[str, Any], now: float) -> None:
+        """A message of the PUB socket, as its two frames.
+
+        Raises
+        ------
+        WireError
+            If the topic is none.
+        """
+        kind, path = parse(topic)
+        self.take(kind, path, told, now)
+
+    def take(self, kind: str, path: str, told: Mapping[str, Any], now: float) -> None:
+        """A signal of some kind about a path, told at `now` (UTC seconds)."""
+        self.heard = now
+        if kind == "heartbeat":
+            self._take_heartbeat(told)
+        elif kind == "data-available":
+            self._take_rows(str(told.get("path", path)).strip("/"), told, now)
+        elif kind == "status" and path:
+            self._take_status(path, told, now)
+        elif kind in ("log", "alarm"):
+            self._take_remark(kind, path, told, now)
+        elif kind == "refused":
+            cause = str(told.get("cause", ""))
+            self.writer.refused[cause] = self.writer.refused.get(cause, 0) + 1
+        elif kind == "new-dataset":
+            self._whole = False
+
+    def take_status(self, reply: Mapping[str, Any], now: float) -> None:
+        """The reply to a ``status`` request: the whole state."""
+        self.heard = self._replied = now
+        run, writer = as_map(reply, "run"), as_map(reply, "writer")
+        if self.writer.run_id and str(run.get("id", "")) != self.writer.run_id:
+            self._forget_run()
+        self.writer.take_run(run)
+        self.writer.take_writer(writer)
+        self._bytes.count(self.writer.bytes, now)
+        jobs = as_map(reply, "jobs")
+        for name in [name for name in self.jobs if name not in jobs]:
+            del self.jobs[name]
+        for name, part in jobs.items():
+            if isinstance(part, Mapping):
+                self.job(str(name)).take_reply(part, now)
+        self._whole = True
+        self._place_waiting()
+
+    def wants_status(self, now: float) -> bool:
+        """Whether to send a ``status`` request now; saying yes counts as having sent it."""
+        due = not self._whole or now - self._replied >= ASK_SECONDS
+        if due and not 0.0 <= now - self._asked < ASK_AGAIN_SECONDS:
+            self._asked = now
+            return True
+        return False
+
+    def job(self, name: str) -> JobPicture:
+        """The picture of a job; made when it was not known."""
+        return self.jobs.setdefault(name, JobPicture(name))
+
+    # -- what is seen --------------------------------------------------------------------------
+
+    def silence(self, now: float) -> float | None:
+        """Seconds since anything was heard, if that is longer than a living writer is silent."""
+        if self.heard is None or now - self.heard < SILENT_SECONDS:
+            return None
+        return now - self.heard
+
+    def checkpoint_age(self, now: float) -> float | None:
+        """Seconds since the last checkpoint; None before the first one."""
+        last = self.writer.last_checkpoint
+        return None if last is None else max(0.0, now - last)
+
+    def rows(self) -> int:
+        """Committed rows of all jobs."""
+        return sum(job.rows for job in self.jobs.values())
+
+    def rate(self, now: float) -> float:
+        """Rows per second of all jobs together."""
+        return sum(job.rate(now) or 0.0 for job in self.jobs.values())
+
+    def byte_rate(self, now: float) -> float | None:
+        """Bytes per second that the writer receives; None while it can't be told."""
+        return self._bytes.at(now)
+
+    def lost(self) -> dict[str, int]:
+        """Rows that could not be kept, by cause, of all jobs together."""
+        total: dict[str, int] = {}
+        for job in self.jobs.values():
+            for cause, n in job.lost.items():
+                total[cause] = total.get(cause, 0) + n
+        return total
+
+    def as_dict(self, now: float) -> dict[str, Any]:
+        """All of it as plain values, for JSON and the web page."""
+        return {
+            "time": now,
+            "silence": self.silence(now),
+            "writer": {**asdict(self.writer), "checkpoint_age": self.checkpoint_age(now)},
+            "rows": self.rows(),
+            "rate": self.rate(now),
+            "byte_rate": self.byte_rate(now),
+            "jobs": {name: job.as_dict(now) for name, job in self.jobs.items()},
+            "log": [{"time": r.time, "level": r.level, "source": r.source, "text": r.text}
+                    for r in self.log],
+        }  # fmt: skip
+
+    # -- signals -------------------------------------------------------------------------------
+
+    def _take_heartbeat(self, told: Mapping[str, Any]) -> None:
+        writer = self.writer
+        run, boot = str(told.get("run", "")), str(told.get("boot", ""))
+        if run != writer.run_id and writer.run_id:
+            self._forget_run()
+        if (run, boot) != (writer.run_id, writer.boot):
+            self._whole = False
+        self.writer.run_id, self.writer.boot = run, boot
+        self.writer.trouble = str(told.get("stalled", ""))
+        for name in as_map(told, "positions"):
+            self._whole = self._whole and name in self.jobs
+            self.job(str(name))
+
+    def _forget_run(self) -> None:
+        """Another run: nothing that was counted goes on."""
+        self.writer = WriterPicture()
+        self.jobs.clear()
+        self._waiting.clear()
+        self._bytes = Rate()
+
+    def _take_rows(self, path: str, told: Mapping[str, Any], now: float) -> None:
+        name = self._job_of(path)
+        if name is not None:
+            self._whole = self._whole and name in self.jobs
+            self.job(name).take_rows(told, now)
+        elif len(self._waiting) < MOST_WAITING or path in self._waiting:
+            self._waiting[path] = (told, now)
+
+    def _job_of(self, path: str) -> str | None:
+        """The job that a path of the vault means: what comes behind the run's directory."""
+        above = self.writer.run_path
+        if above is not None:
+            return path.removeprefix(f"{above}/") if path.startswith(f"{above}/") else None
+        known = [name for name in self.jobs if f"/{path}".endswith(f"/{name}")]
+        return max(known, key=len, default=None)
+
+    def _place_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for path, (told, then) in waiting.items():
+            if self._job_of(path) in self.jobs:
+                self._take_rows(path, told, then)
+
+    def _take_status(self, name: str, told: Mapping[str, Any], now: float) -> None:
+        known = name in self.jobs
+        job = self.job(name)
+        restarted = job.take_status(told, now)
+        if restarted or not known:
+            self._whole = False
+
+    def _take_remark(self, kind: str, path: str, told: Mapping[str, Any], now: float) -> None:
+        level = str(told.get("level", "ERROR" if kind == "alarm" else "INFO")).upper()
+        source = path or str(told.get("job") or told.get("name") or "writer")
+        text = str(told.get("text") or told.get("message") or told.get("cause") or "")
+        time = told.get("time")
+        when = float(time) if isinstance(time, int | float) else now
+        self.log.append(Remark(when, level, source, text))

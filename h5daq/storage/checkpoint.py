@@ -1,0 +1,332 @@
+"""From the journal to HDF5: entries in, finished checkpoints out.
+
+`Builder` follows the journal with a ledger of its own. It gives each row to the run file that the
+ledger names, and at a checkpoint every open file takes in, in one transaction, its rows and the
+lsn that they reach to. Recovery is the same walk: it starts from the snapshot of the oldest
+segment, and a file skips the entries that it already has.
+
+Whatever goes wrong with a file (disk full, I/O error) leaves it at its last checkpoint. `rewind`
+then goes back to the state of that checkpoint, and the same entries are read once more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from h5daq.errors import FileBusy, FileDamaged, StorageError
+from h5daq.flow.entries import Entry
+from h5daq.flow.ledger import Effect, FileState, JobState, Ledger, Place, Sealed
+from h5daq.flow.records import RunRecord
+from h5daq.flow.rollover import file_name
+from h5daq.storage.find import find_file, free_path
+from h5daq.storage.layouts.run import FileHead, JobHead, RunFile
+from h5daq.storage.transaction import recover
+
+__all__ = ["Builder", "BuilderOptions", "EntrySource"]
+
+log = logging.getLogger("h5daq.storage.checkpoint")
+
+
+class EntrySource(Protocol):
+    """The part of a journal that a builder needs."""
+
+    def entries(self, after: int, upto: int) -> Iterator[Entry]:
+        """Entries ``after + 1 … upto`` in order."""
+        ...
+
+    def release(self, lsn: int) -> None:
+        """Everything up to `lsn` is in the files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderOptions:
+    """What all files of a writer have in common."""
+
+    directory: Path
+    durable: bool = True
+    overlay_bytes: int = 64 << 20
+
+
+class Builder:
+    """The only one that writes run files. Not thread-safe: one thread owns it.
+
+    Parameters
+    ----------
+    journal : EntrySource
+        Where entries are read from.
+    snapshot : bytes or None
+        The ledger's state at `lsn`.
+    lsn : int
+        The entry up to which the snapshot reaches.
+    options : BuilderOptions
+        Directory and durability.
+    kept : int
+        The entry up to which the files are known to have everything: for these the files are not
+        looked for, since they may have been moved away.
+    replay_end : int
+        The last entry that an earlier writer may have brought into the files already.
+    """
+
+    def __init__(
+        self,
+        journal: EntrySource,
+        snapshot: bytes | None,
+        lsn: int,
+        options: BuilderOptions,
+        kept: int = 0,
+        replay_end: int = 0,
+    ) -> None:
+        self._journal = journal
+        self._base, self._base_lsn = snapshot, lsn
+        self._options = options
+        self._files: dict[int, RunFile] = {}
+        self._done: set[int] = set()
+        self._refused: set[int] = set()
+        self._kept, self._replay_end = kept, replay_end
+        self._unapplied: set[Path] = set()
+        self.ledger = Ledger.restore(snapshot)
+        self.lsn = lsn
+        self.bytes_waiting = 0
+        self.sealed: list[Path] = []
+        self.redo_bytes = 0
+        self.refused_rows: dict[str, int] = {}
+
+    @property
+    def checkpoint_lsn(self) -> int:
+        """The entry up to which everything is in the files."""
+        return self._base_lsn
+
+    def advance(self, upto: int) -> None:
+        """Bring the entries up to `upto` into the open files (full chunks go to disk at once)."""
+        while not self._walk(upto):
+            # What came before the refused entry goes into the files first, so that many of them
+            # don't have the same entries read again and again.
+            refused = max(self._refused)
+            self.rewind()
+            self._walk(refused - 1)
+            self.checkpoint()
+
+    def _walk(self, upto: int) -> bool:
+        """Perform entries; False if HDF5 refused one, and with it what no checkpoint holds yet."""
+        for entry in self._journal.entries(self.lsn, upto):
+            effects = self.ledger.apply(entry.message)
+            if entry.lsn > self._kept and not all(self._perform(entry, e) for e in effects):
+                return False
+            self.lsn = entry.lsn
+            self.bytes_waiting += len(entry.message)
+        return True
+
+    def checkpoint(self) -> int:
+        """Finish a checkpoint in every open file; returns the lsn that they now reach to."""
+        for run_file in self._files.values():
+            self._checkpoint_file(run_file)
+        self._base, self._base_lsn = self.ledger.snapshot(), self.lsn
+        self.bytes_waiting = 0
+        self._journal.release(self.lsn)
+        return self.lsn
+
+    @property
+    def pending(self) -> bool:
+        """Whether a finished checkpoint waits for a reader to let go of its file."""
+        return bool(self._unapplied) or any(f.pending for f in self._files.values())
+
+    def apply_pending(self) -> None:
+        """Bring waiting checkpoints into files that nobody holds open any more."""
+        for run_file in self._files.values():
+            run_file.apply_pending()
+        self._unapplied = {path for path in self._unapplied if _still_waits(path)}
+
+    def rewind(self) -> None:
+        """Forget what no checkpoint holds yet: the same entries will be read again."""
+        for run_file in self._files.values():
+            _give_up(run_file)
+        self._files.clear()
+        # What was half done before the rewind may be found done when it is met again.
+        self._replay_end = max(self._replay_end, self.lsn + 1)
+        self.ledger = Ledger.restore(self._base)
+        self.lsn = self._base_lsn
+        self.bytes_waiting = 0
+
+    def close(self) -> None:
+        """Let go of all files as they are."""
+        for run_file in self._files.values():
+            run_file.close()
+        self._files.clear()
+
+    def current(self) -> tuple[Path, int] | None:
+        """Path and size in bytes of the newest open file."""
+        if not self._files:
+            return None
+        run_file = list(self._files.values())[-1]
+        return run_file.path, run_file.size_bytes
+
+    # -- effects ----------------------------------------------------------------------------
+
+    def _perform(self, entry: Entry, effect: Effect) -> bool:
+        if isinstance(effect, Sealed):
+            self._seal(effect)
+            return True
+        return entry.lsn in self._refused or self._append(entry, effect)
+
+    def _append(self, entry: Entry, place: Place) -> bool:
+        """Give rows to their file; False if HDF5 won't take them."""
+        run_file = self._file(place.file)
+        if run_file is None or entry.lsn <= run_file.lsn:
+            return True
+        job = self.ledger.jobs[place.job]
+        head = JobHead(job.job, job.schema, job.attrs, job.period, job.mode, job.chunk or None)
+        try:
+            run_file.append(head, place.batch)
+        except (ValueError, TypeError, RuntimeError, KeyError) as error:
+            self._refuse(entry, place, error)
+            return False
+        return True
+
+    def _refuse(self, entry: Entry, place: Place, error: Exception) -> None:
+        """Put aside what HDF5 won't take, so that the rest goes on after a rewind."""
+        folder = self._options.directory / ".h5daq" / "refused"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{entry.lsn:016d}.msgpack").write_bytes(entry.message)
+        except OSError as failure:
+            text = f"refused rows of job {place.job} can't be kept: {failure.strerror}"
+            raise StorageError(failure.errno, text, str(folder)) from failure
+        self._refused.add(entry.lsn)
+        self.refused_rows[place.job] = self.refused_rows.get(place.job, 0) + place.batch.n
+        log.error(
+            "job %s: HDF5 refused %d rows (%s); they are kept in %s and the rest goes on",
+            place.job,
+            place.batch.n,
+            error,
+            folder,
+        )
+
+    def _checkpoint_file(self, run_file: RunFile) -> None:
+        jobs = list(self.ledger.jobs.values())
+        done = run_file.checkpoint(
+            self.lsn,
+            losses={job.job: self._losses(job) for job in jobs},
+            restarts=[(job.job, time, cause) for job in jobs for time, cause in job.restarts],
+        )
+        self.redo_bytes = done.bytes
+
+    def _losses(self, job: JobState) -> dict[str, int]:
+        refused = self.refused_rows.get(job.job, 0)
+        more = {"late": job.late, "refused": refused}
+        return {**job.lost, **{cause: n for cause, n in more.items() if n}}
+
+    def _seal(self, sealed: Sealed) -> None:
+        run_file = self._file_of(sealed.file) if sealed.file.rows else None
+        if run_file is None:
+            return
+        self._checkpoint_file(run_file)
+        path = run_file.seal(
+            run_end=sealed.run_end,
+            file_end=sealed.seal.end,
+            following_file_id=sealed.seal.following,
+            interrupted=sealed.interrupted,
+            new_path=self._sealed_path(sealed, run_file.path),
+        )
+        del self._files[sealed.file.id]
+        self._done.add(sealed.file.id)
+        if path is not None:
+            self._unapplied |= {path} if run_file.pending else set()
+            self.sealed.append(path)
+            log.info("sealed %s", path)
+
+    def _sealed_path(self, sealed: Sealed, path: Path) -> Path:
+        """The planned name with the real end; never the name of a file that is there already."""
+        name = file_name(self._file_format(), sealed.file.start, sealed.seal.end)
+        return free_path(self._options.directory / name, path)
+
+    # -- finding and making files -------------------------------------------------------------
+
+    def _file(self, file_id: int) -> RunFile | None:
+        """The open run file of that id; None when it was sealed already."""
+        if file_id in self._files:
+            return self._files[file_id]
+        state = next((f for f in self.ledger.files if f.id == file_id), None)
+        if state is None:
+            raise FileDamaged(f"the journal names file {file_id:#x}, which it never opened")
+        return self._file_of(state)
+
+    def _file_of(self, state: FileState) -> RunFile | None:
+        if state.id in self._done:
+            return None
+        if state.id not in self._files:
+            self._files[state.id] = self._find(state) or self._create(state)
+        return self._files[state.id]
+
+    def _find(self, state: FileState) -> RunFile | None:
+        """The file as it was left at its last checkpoint; None if there is none.
+
+        A replay may meet rows of a file that has its last name by now, or that somebody renamed.
+        """
+        planned = self._options.directory / state.name
+        path = find_file(planned, state.id, anywhere=self.lsn < self._replay_end)
+        return None if path is None else RunFile.reopen(path, **self._run_options())
+
+    def _create(self, state: FileState) -> RunFile:
+        run = self.ledger.run
+        if run is None:
+            raise FileDamaged("the journal holds rows before any run")
+        path = free_path(self._options.directory / state.name)
+        return RunFile.create(path, self._head(run, state), **self._run_options())
+
+    def _head(self, run: RunRecord, state: FileState) -> FileHead:
+        return FileHead(
+            file_id=state.id,
+            previous_file_id=state.previous,
+            following_file_id=state.following,
+            run_start=run.start,
+            file_start=state.start,
+            file_end=state.end,
+            name=run.name,
+            write_period=float(run.options["write_period"]),
+            write_period_jitter=float(run.options["write_period_jitter"]),
+            rollover_interval=str(run.options["rollover_interval"]),
+            attrs=run.attrs,
+            run_id=run.id,
+            durability=str(run.options["durability"]),
+        )
+
+    def _run_options(self) -> dict[str, Any]:
+        options = self.ledger.run.options if self.ledger.run else {}
+        return {
+            "compression": options.get("compression"),
+            "write_period": float(options.get("write_period", 60.0)),
+            "durable": self._options.durable,
+            "overlay_bytes": self._options.overlay_bytes,
+        }
+
+    def _file_format(self) -> str:
+        options = self.ledger.run.options if self.ledger.run else {}
+        return str(options.get("file_format", "DAQ_{date_from}_{date_to}.hdf5"))
+
+
+def _give_up(run_file: RunFile) -> None:
+    try:
+        run_file.abort()
+    except StorageError as error:
+        log.error("%s: %s", run_file.path, error)
+        # Its locks must go all the same, or it could never be opened again.
+        with suppress(StorageError):
+            run_file.close()
+
+
+def _still_waits(path: Path) -> bool:
+    """Whether a reader still keeps the end of a sealed file from being applied."""
+    try:
+        found = recover(path)
+    except FileBusy:
+        return True
+    except OSError as error:
+        log.error("%s: its end is left to the next start: %s", path, error)
+        return False
+    return found is not None and found.action == "pending"

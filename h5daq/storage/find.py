@@ -1,0 +1,95 @@
+"""Which run files lie in a directory, known by their ids rather than by their names.
+
+Names change when a file is sealed, people rename files, and a name that a run needs may be taken;
+the root attribute ``file_id`` stays. What is not ours is never touched: the next free name is
+taken instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from h5daq.errors import FileDamaged
+from h5daq.storage.transaction import recover
+
+__all__ = ["file_id_of", "find_file", "free_path", "run_files"]
+
+log = logging.getLogger("h5daq.storage.find")
+
+
+def find_file(planned: Path, file_id: int, *, anywhere: bool) -> Path | None:
+    """The run file of an id, recovered; None if there is none.
+
+    Parameters
+    ----------
+    planned : Path
+        The name that it was given.
+    file_id : int
+        Its id.
+    anywhere : bool
+        Look at the whole directory if it is not there under that name.
+
+    Raises
+    ------
+    FileBusy
+        If another program has it.
+    """
+    for path in _paths(planned):
+        if not path.exists():
+            break
+        if _is_ours(path, file_id):
+            return path
+    return run_files(planned.parent).get(file_id) if anywhere else None
+
+
+def free_path(planned: Path, own: Path | None = None) -> Path:
+    """`planned`, or the first of its numbered variants, that is free or `own`."""
+    return next(path for path in _paths(planned) if path == own or not path.exists())
+
+
+def run_files(directory: Path) -> dict[int, Path]:
+    """Run files directly in `directory`, by ``file_id``; what can't be read as HDF5 is left out.
+
+    Parameters
+    ----------
+    directory : Path
+        Searched without its subdirectories.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(p for p in directory.iterdir() if p.is_file() and p.name[0] != "."):
+        file_id = file_id_of(path)
+        if file_id is not None:
+            found[file_id] = path
+    return found
+
+
+def file_id_of(path: Path) -> int | None:
+    """The ``file_id`` of a run file; None for what is no run file, or can't be read."""
+    try:
+        # Another program's lock says nothing about whose file it is.
+        with h5py.File(path, "r", locking=False) as file:
+            return int(file.attrs["file_id"])
+    except (OSError, KeyError, ValueError, TypeError):
+        return None
+
+
+def _paths(planned: Path) -> Iterator[Path]:
+    yield planned
+    for number in itertools.count(1):
+        yield planned.with_name(f"{planned.stem}-{number}{planned.suffix}")
+
+
+def _is_ours(path: Path, file_id: int) -> bool:
+    try:
+        recover(path)
+    except FileDamaged as error:
+        log.error("%s: %s", path, error)
+    if file_id_of(path) == file_id:
+        return True
+    log.error("%s is another file, or damaged: it is left alone, and its name not used", path)
+    return False

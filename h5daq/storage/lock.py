@@ -1,0 +1,111 @@
+"""One writer per directory: a lock that nobody has to clean up.
+
+The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
+The file stays; what is written in it says who holds the lock, and counts only while it is held.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from h5daq.errors import FileBusy, StorageError
+
+__all__ = ["DirectoryLock"]
+
+_TEXT_BYTES = 4096
+
+
+class DirectoryLock:
+    """Keeps other writers out of a directory; also a context manager.
+
+    Parameters
+    ----------
+    directory : Path
+        What is locked, by the file ``.h5daq/lock`` in it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / ".h5daq" / "lock"
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, without waiting.
+
+        Raises
+        ------
+        FileBusy
+            While another process, or another lock of this one, has it; names the holder.
+        StorageError
+            If the file can't be made, or the file system knows no locks.
+        """
+        fd = self._open()
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._sign(fd)
+        except BlockingIOError:
+            holder = _holder(fd)
+            os.close(fd)
+            raise FileBusy(
+                f"{self.directory} has a writer already: {holder}. Stop that one first "
+                f"(h5daq stop --directory {self.directory}), or use another directory"
+            ) from None
+        except OSError as error:
+            os.close(fd)
+            raise self._impossible(error) from error
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let go of the lock, if it is held."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            # Closing is what releases it: the text must be gone before.
+            os.ftruncate(fd, 0)
+            os.close(fd)
+
+    @property
+    def held(self) -> bool:
+        """Whether this object has the lock."""
+        return self._fd is not None
+
+    def __enter__(self) -> DirectoryLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _open(self) -> int:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._impossible(error) from error
+
+    def _sign(self, fd: int) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        text = f"process {os.getpid()} on {socket.gethostname()} since {now}\n"
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, text.encode(), 0)
+
+    def _impossible(self, error: OSError) -> StorageError:
+        text = (
+            f"the directory can't be locked ({os.strerror(error.errno or 0)}); it must be "
+            f"writable, and on a file system with locks"
+        )
+        return StorageError(error.errno or 0, text, str(self.path))
+
+
+def _holder(fd: int) -> str:
+    text = os.pread(fd, _TEXT_BYTES, 0).decode("utf-8", "replace").strip()
+    return text or "a process that has not said its name yet"

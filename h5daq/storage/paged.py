@@ -1,0 +1,144 @@
+"""The file as HDF5 sees it during a transaction: h5py drives it through this file object.
+
+Bytes beyond the *barrier* go straight to disk, since no state that anybody may read refers to
+them. Bytes below it go to the overlay. The page in which the barrier falls is the trap: the
+overlay holds whole pages, so what is written above the barrier goes to disk and into such a page.
+
+No method raises. h5py turns an exception in a callback into a misleading one and leaks the
+identifiers of what was open; so the first error is remembered, everything after it goes to the
+overlay, and whoever ends the transaction raises it, once.
+"""
+
+from __future__ import annotations
+
+import os
+
+from h5daq.storage.ondisk import OnDisk
+from h5daq.storage.overlay import PAGE, Overlay
+
+__all__ = ["PagedFile"]
+
+_NOWHERE = 1 << 62
+"""A barrier above all files: everything goes to the overlay."""
+_SMALL = 64 << 10
+"""After an error the overlay still takes what is smaller: HDF5 may need its metadata again."""
+
+# What Python can raise in a callback without our doing: a failing disk, and the signals that
+# happen to arrive then.
+_REMEMBERED = (OSError, MemoryError, KeyboardInterrupt, SystemExit)
+
+
+class PagedFile:
+    """A seekable binary file for ``h5py.File``.
+
+    Parameters
+    ----------
+    on_disk : OnDisk
+        The file.
+    overlay : Overlay
+        What is not to be in the file yet.
+    barrier : int
+        Bytes below it must not change on disk.
+    length : int
+        Length of the state that the transaction begins with, in bytes.
+    """
+
+    def __init__(self, on_disk: OnDisk, overlay: Overlay, barrier: int, length: int) -> None:
+        self._disk, self._fd, self._overlay = on_disk.disk, on_disk.fd, overlay
+        self._name = str(on_disk.path)
+        self._barrier = barrier
+        self._position = 0
+        self._behind = on_disk.disk.write_behind(on_disk.fd)
+        self.length = length
+        self.direct_bytes = 0
+        self.sync_failed = False
+        self.error: BaseException | None = None
+
+    def __repr__(self) -> str:
+        # h5py takes this for the file's name: ``h5py.File.filename``, and where links start from.
+        return self._name
+
+    def fail(self, error: BaseException | None = None) -> None:
+        """Send everything from now on to the overlay, which will be discarded."""
+        self.error = self.error or error
+        self._barrier = _NOWHERE
+        self._overlay.spilling = False
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset`."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.length}[whence]
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Position in bytes."""
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes from the position on."""
+        left = max(0, self.length - self._position)
+        data = bytearray(left if size < 0 else min(size, left))
+        self.readinto(data)
+        return bytes(data)
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill `buffer` from the position on; zeros where nothing could be read."""
+        view = memoryview(buffer).cast("B")
+        try:
+            self._disk.read_into(self._fd, self._position, view)
+            self._overlay.read_over(self._position, view)
+        except _REMEMBERED as error:
+            self.fail(error)
+            view[:] = bytes(len(view))
+        self._position += len(view)
+        return len(view)
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write at the position, to disk or overlay."""
+        view = memoryview(data).cast("B")
+        try:
+            self._write(self._position, view)
+        except _REMEMBERED as error:
+            self.fail(error)
+            self._write_discarded(self._position, view)
+        self._position += len(view)
+        self.length = max(self.length, self._position)
+        return len(view)
+
+    def truncate(self, size: int) -> int:
+        """Note the length; the disk is cut when the transaction is applied."""
+        self.length = size
+        return size
+
+    def flush(self) -> None:
+        """Do nothing: the commit syncs."""
+
+    def _write(self, offset: int, view: memoryview) -> None:
+        if self._barrier == _NOWHERE:
+            self._write_discarded(offset, view)
+            return
+        below = min(len(view), max(0, self._barrier - offset))
+        if below:
+            self._overlay.write(offset, view[:below])
+        if below < len(view):
+            self._write_direct(offset + below, view[below:])
+
+    def _write_direct(self, offset: int, view: memoryview) -> None:
+        self._disk.write(self._fd, offset, view)
+        self.direct_bytes += len(view)
+        page, start = divmod(offset, PAGE)
+        if offset < self._barrier + PAGE and self._overlay.holds(page):
+            self._overlay.write(offset, view[: PAGE - start])
+        self._send_behind(offset, len(view))
+
+    def _send_behind(self, offset: int, length: int) -> None:
+        try:
+            self._behind.wrote(offset, length)
+        except OSError:
+            # The kernel tells of a failed write once: no later sync can be trusted either.
+            self.sync_failed = True
+            raise
+
+    def _write_discarded(self, offset: int, view: memoryview) -> None:
+        if len(view) < _SMALL or not self._overlay.full:
+            self._overlay.write(offset, view)

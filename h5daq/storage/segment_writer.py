@@ -1,0 +1,126 @@
+"""From memory to the segments' files, and from there to the medium.
+
+Two locks, neither of which keeps a reader or a small entry waiting: one puts writes to the file in
+order, the other the syncs. A write that fails is tried again with the next sync. A sync that fails
+is not: the kernel may have thrown away what it could not write, and would call the next sync a
+success. So after it nothing counts but what was safe before, until the journal is read anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from h5daq.errors import StorageError
+from h5daq.storage.segment_disk import Part
+from h5daq.storage.segment_files import SegmentFiles
+from h5daq.storage.segments import Block, Segment, failure
+from h5daq.storage.shelf import Shelf
+
+__all__ = ["SegmentWriter"]
+
+
+class SegmentWriter:
+    """Writes and syncs what a shelf holds.
+
+    Parameters
+    ----------
+    files : SegmentFiles
+        The files.
+    shelf : Shelf
+        What is to be written, and what is told of it.
+    durable : bool
+        Whether entries are synced, or only the heads of segments.
+
+    Attributes
+    ----------
+    promised : int
+        What frames say was synced: recovery holds the disk to it.
+    failure : StorageError or None
+        The failed sync after which nothing more is taken.
+    """
+
+    def __init__(self, files: SegmentFiles, shelf: Shelf, durable: bool) -> None:
+        self._files = files
+        self._shelf = shelf
+        self._durable = durable
+        self._writing = threading.Lock()
+        self._syncing = threading.Lock()
+        self.promised = shelf.synced
+        self.failure: StorageError | None = None
+
+    def check(self) -> None:
+        """Raise what made the journal fail, if it did."""
+        first = self.failure
+        if first is not None:
+            # A fresh one each time: an exception that is raised again gathers tracebacks.
+            raise StorageError(first.errno, first.strerror, first.filename)
+
+    def write(self) -> None:
+        """Bring to the file whatever is only in memory."""
+        with self._writing:
+            self._write_gathered()
+
+    def write_large(self, segment: Segment, lsn: int, size: int, frame: list[Part]) -> None:
+        """Write one entry as it is, behind what is only in memory. All of it or nothing."""
+        with self._writing:
+            self._write_gathered()
+            offset = segment.size
+            try:
+                segment.write(offset, frame)
+                self._follow(segment, offset, size)
+            except OSError as error:
+                with suppress(OSError):
+                    segment.cut_back(offset, self._files.segment_bytes)
+                self.check()
+                raise failure(error, f"entry {lsn} can't be written", segment.path) from error
+            block = Block(lsn, lsn, offset, size, message=tuple(frame[1:-1]))
+            self._shelf.hold(segment, block)
+
+    def sync(self) -> int:
+        """Make everything safe that was added before the call; returns the lsn it reaches to."""
+        with self._syncing:
+            self.check()
+            self.write()
+            upto, dirty = self._shelf.take_dirty()
+            self._make_durable([s for s in dirty if self._durable or not s.head_synced])
+            self._shelf.made_durable(upto, dirty)
+            if self._durable:
+                self.promised = upto
+            return upto
+
+    def _make_durable(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            try:
+                self._files.disk.sync(segment.fd)
+            except OSError as error:
+                raise self._fail(error, segment.path) from error
+        try:
+            self._files.sync_names()
+        except OSError as error:
+            raise self._fail(error, self._files.directory) from error
+
+    def _write_gathered(self) -> None:
+        while (item := self._shelf.unwritten()) is not None:
+            try:
+                item.segment.write(item.offset, [item.frames])
+            except OSError as error:
+                what = f"the entries up to {item.last} can't be written"
+                raise failure(error, what, item.segment.path) from error
+            self._shelf.wrote(item)
+            self._follow(item.segment, item.offset, len(item.frames))
+
+    def _follow(self, segment: Segment, offset: int, length: int) -> None:
+        try:
+            segment.behind.wrote(offset, length)
+        except OSError as error:
+            raise self._fail(error, segment.path) from error
+
+    def _fail(self, error: OSError, path: Path) -> StorageError:
+        what = (
+            f"the journal could not be synced (nothing after entry {self._shelf.synced} is safe, "
+            f"and it takes no more until it is opened again)"
+        )
+        self.failure = failure(error, what, path)
+        return self.failure

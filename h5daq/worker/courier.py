@@ -1,0 +1,269 @@
+"""The courier: takes encoded rows, hears the writer, sends again what got lost.
+
+`ship` is called by the thread that reads: it encodes, and sends at once where the window allows.
+The courier's own thread waits for signals with a deadline, so an idle worker wakes up once or
+twice a second: for the writer's heartbeat and for its own status. Everything that decides what is
+sent stands in `h5daq.flow.delivery`; here are only the lock, the clock and the link.
+
+What is held beyond ``buffer_bytes`` meets the job's overflow policy. A job in constant mode waits
+for a writer that is alive but slow, whatever its policy: nothing but the getter's speed is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from h5daq.errors import WireError
+from h5daq.flow.batch import Batch
+from h5daq.flow.delivery import Sender
+from h5daq.flow.topics import parse
+from h5daq.flow.wire import encode, encode_rows
+from h5daq.jobs.job import DAQJob
+from h5daq.jobs.tally import Tally
+from h5daq.transports.base import WorkerLink
+
+__all__ = ["Courier"]
+
+log = logging.getLogger("h5daq.worker")
+
+STATUS_SECONDS = 1.0
+HELLO_SECONDS = 2.0
+"""How long a worker without rows waits for a first sign of the writer before it ends."""
+
+ALIVE_SECONDS = 3.5
+"""A writer that was heard within this time is alive: three heartbeats and a bit."""
+
+
+class Courier(threading.Thread):
+    """Carries one job's messages to the writer, and the writer's to the job.
+
+    Parameters
+    ----------
+    job : DAQJob
+        Whose rows.
+    inc : int
+        Incarnation.
+    link : WorkerLink
+        To the writer; the courier closes it.
+    hello : bytes
+        Encoded.
+    tally : Tally
+        Where lost rows are counted.
+    on_command : callable
+        Takes the fields of each ``command`` message.
+    status : callable
+        Gives the fields of a status message.
+    tick : callable
+        Called at least once a second with the monotonic time.
+    """
+
+    def __init__(
+        self,
+        job: DAQJob,
+        inc: int,
+        link: WorkerLink,
+        hello: bytes,
+        tally: Tally,
+        *,
+        on_command: Callable[[Mapping[str, Any]], None],
+        status: Callable[[], dict[str, Any]],
+        tick: Callable[[float], None],
+    ) -> None:
+        super().__init__(name="h5daq-courier", daemon=True)
+        self.inc = inc
+        self.refused = ""
+        self._job, self._link, self._tally = job, link, tally
+        self._on_command, self._status, self._on_tick = on_command, status, tick
+        self._lock = threading.Lock()
+        self._moved = threading.Condition(self._lock)
+        self._sender = Sender(inc, hello=hello)
+        self._heard_at: float | None = None
+        self._status_at = 0.0
+        self._finishing_at: float | None = None
+        self._impatient = False
+        self._closing = False
+        self._new_endpoints: tuple[str, str] | None = None
+
+    # -- from the reading thread -----------------------------------------------------------------
+
+    def ship(self, batch: Batch) -> bool:
+        """Number, encode and send a batch; False if its rows could not be kept.
+
+        Waits where the overflow policy says so.
+        """
+        try:
+            message = encode_rows(batch, self._job.schema)
+        except WireError as error:
+            return self._refuse(batch, error)
+        with self._moved:
+            if not self._make_room(len(message)):
+                self._tally.lost("overflow", batch.n)
+                return False
+            self._sender.put(batch.first, batch.n, message)
+            self._pump()
+        return True
+
+    def finish(self, timeout: float) -> int:
+        """Say goodbye after the last row and wait until it is answered; the rows still held."""
+        self._finishing_at = time.monotonic()
+        deadline = self._finishing_at + timeout
+        with self._moved:
+            self._sender.finish(encode("bye", job=self._job.group, inc=self.inc,
+                                       end=self._sender.end))  # fmt: skip
+            self._pump()
+            while not self._sender.done and not self._hopeless and time.monotonic() < deadline:
+                self._moved.wait(min(0.5, max(0.0, deadline - time.monotonic())))
+            return self._sender.held_rows
+
+    def stop_waiting(self) -> None:
+        """Nobody waits for room any more, whatever the overflow policy."""
+        with self._moved:
+            self._impatient = True
+            self._moved.notify_all()
+
+    # -- from any thread ---------------------------------------------------------------------------
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Rows and bytes that are not committed."""
+        with self._lock:
+            return self._sender.held_rows, self._sender.held_bytes
+
+    def say(self, kind: str, **fields: Any) -> bool:
+        """Send a small message that may be lost; never waits, never raises."""
+        try:
+            message = encode(kind, job=self._job.group, inc=self.inc, **fields)
+        except ValueError:
+            # Not even what a getter logs may do harm: a lone surrogate is no UTF-8.
+            return False
+        return self._link.send(message)
+
+    def redirect(self, data: str, signals: str) -> None:
+        """The writer has moved."""
+        self._new_endpoints = (data, signals)
+        self._link.wake()
+
+    def report(self) -> None:
+        """Send a status soon."""
+        self._status_at = 0.0
+        self._link.wake()
+
+    def close(self) -> None:
+        """End the thread and the link; what was sent gets a moment to leave."""
+        self._closing = True
+        self._link.wake()
+        if self.is_alive():
+            self.join()
+        self._link.close(linger=0.2)
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Hear, send again, report; until closed."""
+        try:
+            while not self._closing:
+                self._round()
+        except BaseException:
+            # Without its courier a worker would fill up in silence. Started again it would not.
+            log.critical("job %s: the courier failed", self._job.group, exc_info=True)
+            os._exit(1)
+
+    def _round(self) -> None:
+        for topic, fields in self._link.receive(self._patience()):
+            self._hear(topic, fields)
+        self._redirect()
+        with self._moved:
+            self._pump()
+        self._tick(time.monotonic())
+
+    def _patience(self) -> float:
+        with self._lock:
+            deadline = self._sender.next_deadline()
+        wake_at = self._status_at if deadline is None else min(deadline, self._status_at)
+        return max(0.0, min(wake_at - time.monotonic(), STATUS_SECONDS))
+
+    def _hear(self, topic: bytes, fields: dict[str, Any]) -> None:
+        now = time.monotonic()
+        kind, _ = parse(topic)
+        if kind == "command":
+            self._on_command(fields)
+        elif kind == "refused":
+            self._refused(str(fields.get("cause", "?")))
+        elif kind in ("position", "heartbeat"):
+            self._heard_at = now
+            with self._moved:
+                self._move(kind, fields, now)
+
+    def _move(self, kind: str, fields: dict[str, Any], now: float) -> None:
+        try:
+            if kind == "position":
+                self._sender.on_position(fields, now)
+            else:
+                self._sender.on_heartbeat(fields, self._job.group, now)
+        except WireError as error:
+            log.warning("job %s: a %s that makes no sense: %s", self._job.group, kind, error)
+        self._moved.notify_all()
+
+    def _refused(self, cause: str) -> None:
+        if cause != self.refused:
+            log.error("job %s: the writer refuses its rows: %s", self._job.group, cause)
+        self.refused = cause
+
+    def _redirect(self) -> None:
+        endpoints, self._new_endpoints = self._new_endpoints, None
+        if endpoints is not None:
+            self._link.reconnect(*endpoints)
+            with self._moved:
+                self._sender.reset_link(time.monotonic())
+
+    def _tick(self, now: float) -> None:
+        if now >= self._status_at:
+            self._status_at = now + STATUS_SECONDS
+            self._on_tick(now)
+            self.say("status", **self._status())
+
+    # -- under the lock -------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        self._sender.pump(self._link.send, time.monotonic())
+
+    @property
+    def _alive(self) -> bool:
+        return self._heard_at is not None and time.monotonic() - self._heard_at < ALIVE_SECONDS
+
+    @property
+    def _hopeless(self) -> bool:
+        """Nothing is held and no writer was ever heard: nobody will answer the bye."""
+        if self._heard_at is not None or self._sender.held_rows or self._finishing_at is None:
+            return False
+        return time.monotonic() - self._finishing_at > HELLO_SECONDS
+
+    def _make_room(self, size: int) -> bool:
+        """Whether a message of `size` bytes may be held; waits or gives up others for it."""
+        if threading.current_thread() is self:
+            # It can't wait for itself, and a batch above the limit is better than one lost.
+            return True
+        keep = max(0, self._job.buffer_bytes - size)
+        while self._sender.held_bytes > keep and self._may_wait:
+            self._moved.wait(0.5)
+        if self._sender.held_bytes <= keep:
+            return True
+        if self._job.overflow == "drop-oldest":
+            self._sender.shed(keep, "overflow")
+        return self._sender.held_bytes <= keep or not self._sender.held_rows
+
+    @property
+    def _may_wait(self) -> bool:
+        if self._impatient:
+            return False
+        return self._job.overflow == "block" or (self._job.read_mode == "constant" and self._alive)
+
+    def _refuse(self, batch: Batch, error: WireError) -> bool:
+        log.error("job %s: %d rows can't be sent: %s", self._job.group, batch.n, error)
+        self._tally.lost(error.cause, batch.n)
+        return False

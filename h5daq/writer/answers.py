@@ -1,0 +1,137 @@
+"""The requests that a writer answers: status, flush, stop, and orders for the workers.
+
+Each verb is one short method. An answer that has to wait (a flush until its rows are in the
+files, a stop until the last file is sealed) is kept with its condition and sent when that holds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from h5daq.errors import RequestError
+from h5daq.flow.requests import ErrorCode
+from h5daq.writer.desk import Desk
+
+__all__ = ["Answers", "Later"]
+
+
+_MOST_TRIGGERS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An answer that is given when `ready` says so."""
+
+    ready: Callable[[], bool]
+    result: Callable[[], Any]
+
+
+class Answers:
+    """Dispatches a verb to the part of the writer that it is about.
+
+    Parameters
+    ----------
+    desk : Desk
+        What can be asked of the writer.
+    begin_stop : callable
+        Begins the stop; takes the drain timeout in seconds or None.
+    stopped : callable
+        Whether the last file is sealed.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        begin_stop: Callable[[float | None], None],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._desk = desk
+        self._begin_stop, self._stopped = begin_stop, stopped
+        self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "ping": lambda _: self._ping(),
+            "status": lambda _: self._status(),
+            "flush": lambda _: self._flush(),
+            "stop": self._stop,
+            "peek": self._peek,
+            "set_write_period": self._set_write_period,
+            "trigger": lambda args: self._order("trigger", args),
+            "pause": lambda args: self._order("pause", args),
+            "resume": lambda args: self._order("resume", args),
+        }
+
+    def answer(self, verb: str, args: dict[str, Any]) -> Any:
+        """The result of a request, or a `Later`.
+
+        Raises
+        ------
+        RequestError
+            For an unknown verb, an unknown job, or an argument that makes no sense.
+        """
+        if verb not in self._verbs:
+            known = ", ".join(sorted(self._verbs))
+            raise _refusal(ErrorCode.UNKNOWN_VERB, f"no verb {verb!r}; this writer knows {known}")
+        return self._verbs[verb](args)
+
+    def _ping(self) -> dict[str, Any]:
+        return {"time": time.time(), **self._desk.endpoints}
+
+    def _status(self) -> dict[str, Any]:
+        return self._desk.status()
+
+    def _flush(self) -> Later:
+        lsn = self._desk.request_flush()
+        return Later(lambda: self._desk.flushed(lsn), self._desk.file_state)
+
+    def _stop(self, args: dict[str, Any]) -> Later:
+        timeout = args.get("drain_timeout")
+        self._begin_stop(None if timeout is None else _number("drain_timeout", timeout))
+        return Later(self._stopped, self._desk.stop_report)
+
+    def _peek(self, args: dict[str, Any]) -> Any:
+        (job,) = self._jobs({"jobs": [args.get("job")]})
+        return self._desk.newest(job)
+
+    def _set_write_period(self, args: dict[str, Any]) -> None:
+        period = _number("period", args.get("period"))
+        jitter = _number("jitter", args.get("jitter", 0.0))
+        if not period > jitter >= 0:
+            raise _refusal(
+                ErrorCode.BAD_ARGUMENT, f"period {period} s must be above jitter {jitter} s"
+            )
+        self._desk.set_write_period(period, jitter)
+
+    def _order(self, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+        jobs = self._jobs(args)
+        n = int(_number("n", args.get("n", 1)))
+        if not 1 <= n <= _MOST_TRIGGERS:
+            text = f"n must be between 1 and {_MOST_TRIGGERS}, not {n}"
+            raise _refusal(ErrorCode.BAD_ARGUMENT, text)
+        for job in jobs:
+            self._desk.order(job, verb, n)
+        return {"jobs": jobs}
+
+    def _jobs(self, args: dict[str, Any]) -> list[str]:
+        known = self._desk.job_names()
+        wanted = args.get("jobs") or known
+        if not isinstance(wanted, list):
+            raise _refusal(ErrorCode.BAD_ARGUMENT, f"jobs must be a list, not {wanted!r:.80}")
+        unknown = [job for job in wanted if job not in known]
+        if unknown:
+            names = ", ".join(known) or "none yet"
+            raise _refusal(ErrorCode.BAD_ARGUMENT, f"no job {unknown[0]!r}; there are: {names}")
+        return list(wanted)
+
+
+def _number(name: str, value: Any) -> float:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or not math.isfinite(value):
+        raise _refusal(ErrorCode.BAD_ARGUMENT, f"{name} must be a number, not {value!r}")
+    return float(value)
+
+
+def _refusal(code: ErrorCode, message: str) -> RequestError:
+    return RequestError(code, code.wire_name, message)

@@ -1,0 +1,231 @@
+"""Commit, then tell: one sync of the journal for all that came meanwhile, then the news of it.
+
+Positions let workers forget the rows; signals tell everybody else. Both are published only here,
+after the sync, so nobody hears of a row that a power cut could still take away. Signals of one
+dataset are coalesced: the first at once, then as many as ``signal_rate`` allows, the last always.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from h5daq.errors import H5daqError, StorageError
+from h5daq.flow import wire
+from h5daq.flow.coalesce import Coalescer
+from h5daq.flow.ledger import JobState
+from h5daq.flow.topics import topic
+from h5daq.writer.notes import Change, Note, Notes
+
+__all__ = ["Committer", "Publisher"]
+
+log = logging.getLogger("h5daq.writer")
+
+_RETRY_SECONDS = 0.5
+
+
+class Syncer(Protocol):
+    """The part of a journal that a committer needs."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a sync failed in a way after which nothing can be taken any more."""
+        ...
+
+    def sync(self) -> int:
+        """Make everything appended durable; returns the lsn that this reaches to."""
+        ...
+
+
+class Port(Protocol):
+    """The part of the writer's sockets that news go out by."""
+
+    def publish(self, topic: bytes, payload: bytes) -> None:
+        """Send to all subscribers, without ever waiting."""
+        ...
+
+
+class Publisher:
+    """Turns notes into messages on the PUB socket.
+
+    Parameters
+    ----------
+    port : Port
+        Where messages go.
+    boot, run : str
+        This writer process and the run, named in each position.
+    run_path : str
+        The run's directory in the vault.
+    signal_rate : float
+        Most data-available signals per second and dataset.
+    window : callable
+        Bytes that one worker may have in flight.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        boot: str,
+        run: str,
+        run_path: str,
+        signal_rate: float,
+        window: Callable[[], int],
+    ) -> None:
+        self._port = port
+        self._boot, self._run, self._run_path = boot, run, run_path
+        self._window = window
+        self.newest: dict[str, Change] = {}
+        self.positions: dict[str, tuple[int, int]] = {}
+        self.totals: dict[str, int] = {}
+        self._news: Coalescer[Change] = Coalescer(signal_rate, merge=_newer)
+
+    def know(self, jobs: Iterable[JobState]) -> None:
+        """Begin with jobs whose rows an earlier writer has committed."""
+        for job in jobs:
+            self.positions[job.job] = (job.inc, job.next[job.inc])
+            self.totals[job.job] = job.rows
+
+    def tell(self, note: Note, now: float) -> None:
+        """Publish what a commit has made true; `now` is monotonic seconds."""
+        self._tell_workers(note)
+        for kind, path, payload in note.signals:
+            self.send(kind, path, **payload)
+        self.newest.update(note.changes)
+        for job, change in note.changes.items():
+            self.totals[job] = change.total
+            ready = self._news.offer(f"{self._run_path}/{job}", change, now)
+            if ready is not None:
+                self._available(f"{self._run_path}/{job}", ready)
+
+    def _tell_workers(self, note: Note) -> None:
+        window = self._window()
+        for (job, inc), position in note.positions.items():
+            self.positions[job] = (inc, position)
+            self.position(job, inc, position, window, bye=(job, inc) in note.byes)
+        for job, inc in note.strangers:
+            self.position(job, inc, 0, window, need="hello")
+        for job, cause in note.refused.items():
+            self.send("refused", job, cause=cause)
+
+    def tell_due(self, now: float) -> None:
+        """Publish the signals that were held back and are due."""
+        for path, change in self._news.due(now):
+            self._available(path, change)
+
+    def tell_rest(self, now: float) -> None:
+        """Publish every signal that is held back: the last one is never left out."""
+        for path, change in self._news.flush(now):
+            self._available(path, change)
+
+    def next_deadline(self) -> float | None:
+        """When `tell_due` has something to do, in monotonic seconds."""
+        return self._news.next_deadline()
+
+    def position(self, job: str, inc: int, position: int, window: int, /, **more: Any) -> None:
+        """The answer of the delivery to one incarnation of a job."""
+        fields = {key: value for key, value in more.items() if value}
+        self.send(
+            "position", job, boot=self._boot, run=self._run, inc=inc, next=position,
+            window=window, **fields,
+        )  # fmt: skip
+
+    def send(self, kind: str, path: str, /, **fields: Any) -> None:
+        """Publish one map under its topic."""
+        self._port.publish(topic(kind, path), wire.encode(kind, **fields))
+
+    def _available(self, path: str, change: Change) -> None:
+        self.send(
+            "data-available",
+            path,
+            path=path,
+            rows=change.rows,
+            total=change.total,
+            last_time=change.last_time,
+            last=change.batch.last_row(change.schema),
+        )
+
+
+def _newer(old: Change, new: Change) -> Change:
+    return Change(old.rows + new.rows, new.total, new.last_time, new.batch, new.schema)
+
+
+class Committer(threading.Thread):
+    """The thread that syncs.
+
+    A full disk makes it wait and try again. When the sync itself fails it stops the writer, since
+    what is safe is unknown then, until the journal is read anew.
+
+    Parameters
+    ----------
+    notes : Notes
+        Where notes come from.
+    journal : Syncer
+        What is synced.
+    publisher : Publisher
+        Where news go.
+    committed : callable
+        Told the lsn and the bytes of each commit, and whether the files should follow soon.
+    failed : callable
+        Told the error that ended the thread.
+    """
+
+    def __init__(
+        self,
+        notes: Notes,
+        journal: Syncer,
+        publisher: Publisher,
+        committed: Callable[[int, int, bool], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(name="h5daq-committer", daemon=True)
+        self._notes = notes
+        self._journal = journal
+        self._publisher = publisher
+        self._committed = committed
+        self._failed = failed
+        self.trouble = ""
+
+    def run(self) -> None:
+        """Commit notes until the notes are closed and empty."""
+        try:
+            while not self._notes.closed:
+                self._step()
+            self._publisher.tell_rest(time.monotonic())
+        except BaseException as error:
+            log.critical("commit failed: %s", error)
+            self._failed(error)
+            if not isinstance(error, H5daqError):
+                raise
+
+    def _step(self) -> None:
+        note = self._notes.take(self._patience())
+        if not note.empty:
+            lsn = self._sync()
+            self._publisher.tell(note, time.monotonic())
+            self._committed(lsn, note.bytes, note.urgent)
+        self._publisher.tell_due(time.monotonic())
+
+    def _sync(self) -> int:
+        while True:
+            try:
+                lsn = self._journal.sync()
+            except StorageError as error:
+                self._endure(error)
+            else:
+                self.trouble = ""
+                return lsn
+
+    def _endure(self, error: StorageError) -> None:
+        if self._journal.failed:
+            raise error
+        if not self.trouble:
+            log.error("no more commits for now: %s. Workers hold their rows meanwhile.", error)
+        self.trouble = str(error)
+        time.sleep(_RETRY_SECONDS)
+
+    def _patience(self) -> float | None:
+        deadline = self._publisher.next_deadline()
+        return None if deadline is None else max(0.0, deadline - time.monotonic())

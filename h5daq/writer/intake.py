@@ -1,0 +1,228 @@
+"""The writer's front: a worker's message comes in, is judged, journaled, and noted as taken.
+
+Each message meets the ledger first. What is new is appended to the journal and only then changes
+the ledger; what is known, early or from a stranger is answered with a position and forgotten;
+what can't be a message is counted by cause. So a bad peer costs nobody else a row.
+
+When the journal can't take more (disk full, too far ahead of the files) messages are dropped
+without a position: their workers hold them and send them again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from h5daq.errors import StorageError, WireError
+from h5daq.flow.ledger import Ledger, Verdict
+from h5daq.flow.planner import Planner
+from h5daq.flow.records import EndRecord, MarkRecord, Record, encode_record
+from h5daq.flow.wire import Head, decode_head
+from h5daq.writer.notes import Note
+
+__all__ = ["Intake"]
+
+log = logging.getLogger("h5daq.writer")
+
+
+class Appender(Protocol):
+    """The part of a journal that the intake needs."""
+
+    def append(self, message: Any) -> int:
+        """Write one entry, not yet synced; returns its lsn."""
+        ...
+
+
+class Intake:
+    """Judges messages against the ledger and journals them.
+
+    Parameters
+    ----------
+    journal : Appender
+        Takes the entries.
+    ledger : Ledger
+        The state at the journal's head.
+    planner : Planner
+        Decides when files end.
+    run_path : str
+        The run's directory in the vault.
+    clock : callable
+        Seconds since 1970-01-01 UTC.
+    """
+
+    def __init__(
+        self,
+        journal: Appender,
+        ledger: Ledger,
+        planner: Planner,
+        run_path: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self.ledger = ledger
+        self._planner = planner
+        self._run_path = run_path
+        self._clock = clock
+        self._directories: set[str] = set()
+        self._marked = 0
+        self.note = Note()
+        self.refused: Counter[str] = Counter()
+        self.received_bytes = 0
+        self.received_rows = 0
+        self.stalled = ""
+        self.statuses: dict[str, dict[str, Any]] = {}
+        self.ended: set[tuple[str, int]] = set()
+        self.remarks: list[tuple[str, str, dict[str, Any]]] = []
+
+    def take(self, message: memoryview) -> None:
+        """Take one message from the data socket. Never raises for what a peer sent."""
+        try:
+            head = decode_head(message)
+        except WireError as error:
+            self._refuse(error)
+        else:
+            self._take_from(head, message)
+
+    def _take_from(self, head: Head, message: memoryview) -> None:
+        try:
+            self._take(head, message)
+        except WireError as error:
+            self._refuse(error)
+            self.note.refused[head.job] = str(error)
+        except StorageError as error:
+            self._stall(error)
+            if head.k == "status":
+                self._after(head)
+
+    def collect(self) -> Note:
+        """What was noted since the last time."""
+        note, self.note = self.note, Note()
+        return note
+
+    def _take(self, head: Head, message: memoryview) -> None:
+        verdict = self.ledger.judge(head) if head.k not in ("bye", "log") else Verdict.KNOWN
+        if verdict is Verdict.NEED_HELLO:
+            self.note.strangers.add((head.job, head.inc))
+        elif verdict is Verdict.TAKE:
+            self._journal_message(head, message)
+        if verdict is not Verdict.NEED_HELLO:
+            self._after(head, verdict)
+
+    def _after(self, head: Head, verdict: Verdict) -> None:
+        if head.k == "log":
+            self.remarks.append(("log", head.job, head.fields))
+            return
+        job = self.ledger.jobs.get(head.job)
+        if job is None or head.inc not in job.next:
+            self.note.strangers.add((head.job, head.inc))
+            return
+        if head.k == "status":
+            self.statuses[head.job] = head.fields
+            self.remarks.append(("status", head.job, head.fields))
+        elif head.k == "bye" and head.fields.get("end", 0) <= job.next[head.inc]:
+            self.ended.add((head.job, head.inc))
+            self.note.byes.add((head.job, head.inc))
+        # What was taken before is dropped without an answer: answers to repeats breed repeats.
+        if verdict is not Verdict.KNOWN or head.k in ("hello", "bye"):
+            self.note.positions[head.job, head.inc] = job.next[head.inc]
+        self.note.strangers.discard((head.job, head.inc))
+
+    def _journal_message(self, head: Head, message: memoryview) -> None:
+        if head.k == "rows":
+            self._rows(head, message)
+        elif head.k == "hello" and self.ledger.schema_changes(head):
+            self.record(self._planner.on_schema_change(self.ledger, self._clock()))
+            self._append(message)
+        else:
+            self._append(message)
+        self.stalled = ""
+
+    def _append(self, message: memoryview | bytes) -> int:
+        lsn = self._journal.append(message)
+        self.note.bytes += len(message)
+        self.ledger.apply(message)
+        return lsn
+
+    def _rows(self, head: Head, message: memoryview) -> None:
+        batch = self.ledger.batch_of(head)
+        newest = float(batch.times().max())
+        self.record(self._planner.before_rows(self.ledger, newest, self._clock()))
+        self._journal.append(message)
+        self.ledger.apply_rows(head, batch)
+        self.note.bytes += len(message)
+        self.received_bytes += len(message)
+        self.received_rows += batch.n
+        job = self.ledger.jobs[head.job]
+        if job.rows == batch.n:
+            self._announce(head.job)
+            self.note.urgent = True
+        self.note.rows(head.job, batch, job.schema, job.rows, job.last_time)
+
+    def record(self, record: Record | None) -> None:
+        """Journal one of the writer's own decisions and let it take effect."""
+        if record is not None:
+            self._append(encode_record(record))
+            self.note.urgent = True
+
+    def tick(self, kept: int = 0) -> None:
+        """Seal what the clock says is over, and note that the files reach to entry `kept`."""
+        try:
+            self.record(self._planner.to_seal(self.ledger, self._clock()))
+            if kept > self._marked:
+                self._marked = self._append(encode_record(MarkRecord(kept)))
+        except StorageError as error:
+            self._stall(error)
+
+    def end(self) -> bool:
+        """End the run; False while the journal can't take it."""
+        try:
+            self.record(EndRecord(self._clock()))
+        except StorageError as error:
+            self._stall(error)
+            return False
+        return True
+
+    # -- names in the vault ----------------------------------------------------------------
+
+    def _announce(self, group: str) -> None:
+        """The first rows of a job make its dataset, and the directories above it, appear."""
+        *above, name = f"{self._run_path}/{group}".split("/")
+        for depth in range(len(above)):
+            self._new_directory("/".join(above[:depth]), above[depth])
+        columns = [c.label for c in self.ledger.jobs[group].schema.columns]
+        path = "/".join(above)
+        payload = {"path": path, "name": name, "columns": columns}
+        self.note.signals.append(("new-dataset", path, payload))
+
+    def know_directories(self) -> None:
+        """Directories of jobs that had rows before this writer began are not told again."""
+        for group in [job.job for job in self.ledger.jobs.values() if job.rows]:
+            *above, _ = f"{self._run_path}/{group}".split("/")
+            self._directories |= {
+                f"{'/'.join(above[:depth])}/{above[depth]}" for depth in range(len(above))
+            }
+
+    def _new_directory(self, path: str, name: str) -> None:
+        full = f"{path}/{name}"
+        if full not in self._directories:
+            self._directories.add(full)
+            self.note.signals.append(("new-dir", path, {"path": path, "name": name}))
+
+    # -- what is not taken -------------------------------------------------------------------
+
+    def _refuse(self, error: WireError) -> None:
+        self.refused[error.cause] += 1
+        if self.refused[error.cause] in (1, 10, 100) or self.refused[error.cause] % 1000 == 0:
+            log.warning(
+                "refused a message (%s, %d so far): %s",
+                error.cause,
+                self.refused[error.cause],
+                error,
+            )
+
+    def _stall(self, error: StorageError) -> None:
+        if not self.stalled:
+            log.error("no more commits for now: %s. Workers hold their rows meanwhile.", error)
+        self.stalled = str(error)

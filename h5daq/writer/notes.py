@@ -1,0 +1,112 @@
+"""What is to be told to the world once the entries behind it are committed.
+
+The intake notes here what changed while it reads the socket; the committer takes the whole note,
+syncs the journal, and only then publishes it. Nothing is announced before its commit, and however
+many messages came in meanwhile, each job is told once.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from h5daq.flow.batch import Batch
+from h5daq.flow.schema import Schema
+
+__all__ = ["Change", "Note", "Notes"]
+
+
+@dataclass(slots=True)
+class Change:
+    """New rows of one job: how many, how many in all, and the newest batch."""
+
+    rows: int
+    total: int
+    last_time: float | None
+    batch: Batch
+    schema: Schema
+
+
+@dataclass(slots=True)
+class Note:
+    """Everything that waits for one commit."""
+
+    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    strangers: set[tuple[str, int]] = field(default_factory=set)
+    byes: set[tuple[str, int]] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)
+    signals: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    bytes: int = 0
+    urgent: bool = False
+
+    def rows(self, job: str, batch: Batch, schema: Schema, total: int, last: float | None) -> None:
+        """Add rows of a job to what will be told of it."""
+        earlier = self.changes.get(job)
+        rows = batch.n + (earlier.rows if earlier else 0)
+        self.changes[job] = Change(rows, total, last, batch, schema)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to tell and nothing to sync."""
+        return not (
+            self.positions
+            or self.strangers
+            or self.byes
+            or self.refused
+            or self.changes
+            or self.signals
+            or self.bytes
+        )
+
+
+class Notes:
+    """Hands notes from the thread that receives to the thread that commits."""
+
+    def __init__(self) -> None:
+        self._ready = threading.Condition()
+        self._note = Note()
+        self._closed = False
+
+    def deliver(self, note: Note) -> None:
+        """Pass on a note; merged into one that still waits."""
+        with self._ready:
+            self._merge(note)
+            self._ready.notify()
+
+    def take(self, timeout: float | None) -> Note:
+        """Wait up to `timeout` seconds for something to commit; an empty note if there is none."""
+        with self._ready:
+            if self._note.empty and not self._closed:
+                self._ready.wait(timeout)
+            note, self._note = self._note, Note()
+            return note
+
+    def close(self) -> None:
+        """Wake the committer for good."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify()
+
+    @property
+    def closed(self) -> bool:
+        """Whether there will be no more notes."""
+        return self._closed and self._note.empty
+
+    def _merge(self, note: Note) -> None:
+        mine = self._note
+        if mine.empty:
+            self._note = note
+            return
+        mine.positions.update(note.positions)
+        # Who was a stranger may have said hello since.
+        mine.strangers = (mine.strangers | note.strangers) - mine.positions.keys()
+        mine.byes |= note.byes
+        mine.refused |= note.refused
+        mine.signals += note.signals
+        mine.bytes += note.bytes
+        mine.urgent |= note.urgent
+        for job, change in note.changes.items():
+            mine.rows(job, change.batch, change.schema, change.total, change.last_time)
+            mine.changes[job].rows += change.rows - change.batch.n

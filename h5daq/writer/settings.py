@@ -1,0 +1,88 @@
+"""What a writer must know to begin: sent to it once, as one msgpack map on its standard input.
+
+The daemon makes it from its arguments or from the configuration; `h5daq writer CONFIG` makes the
+same from the file. Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import msgpack
+
+__all__ = ["WriterSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSettings:
+    """One run of one writer.
+
+    Parameters
+    ----------
+    directory : str
+        Where the run files and ``.h5daq`` lie.
+    run_id : str
+        Fresh for each start of a daemon; a writer that is started again under the same daemon
+        goes on with the run of that id.
+    run_name, attrs : str, dict
+        The run's name and attributes.
+    data, requests, signals : str
+        Endpoints to bind.
+    durability : {"fsync", "os", "none"}
+        What a commit waits for.
+    """
+
+    directory: str
+    run_id: str
+    data: str
+    requests: str
+    signals: str
+    run_name: str = ""
+    attrs: dict[str, Any] = field(default_factory=dict)
+    durability: str = "fsync"
+    write_period: float = 60.0
+    write_period_jitter: float = 0.0
+    file_format: str = "DAQ_{date_from}_{date_to}.hdf5"
+    rollover: dict[str, int] = field(default_factory=lambda: {"days": 1})
+    rollover_size: int = 0
+    rollover_grace: float = 60.0
+    compression: dict[str, Any] | None = None
+    signal_rate: float = 20.0
+    drain_timeout: float = 30.0
+    window_bytes: int = 64 << 20
+    journal_bytes: int = 4 << 30
+    segment_bytes: int = 64 << 20
+    stream_bytes: int = 16 << 20
+    checkpoint_bytes: int = 512 << 20
+    overlay_bytes: int = 64 << 20
+    log_level: str = "INFO"
+    insecure: bool = False
+
+    def to_bytes(self) -> bytes:
+        """The settings as they are sent."""
+        packed: bytes = msgpack.packb(asdict(self))
+        return packed
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> WriterSettings:
+        """The settings as they were sent."""
+        return cls(**msgpack.unpackb(data, strict_map_key=False))
+
+    @property
+    def run_path(self) -> str:
+        """The directory of the vault under which the run's jobs appear."""
+        return self.run_name.strip("/") or "run"
+
+    def run_options(self) -> dict[str, Any]:
+        """What the run's record keeps of it, for the files' heads and for a replay."""
+        (unit, count), *_ = self.rollover.items()
+        return {
+            "write_period": self.write_period,
+            "write_period_jitter": self.write_period_jitter,
+            "rollover_interval": f"{count} {unit}",
+            "rollover": dict(self.rollover),
+            "file_format": self.file_format,
+            "compression": self.compression,
+            "durability": self.durability,
+        }

@@ -1,0 +1,94 @@
+"""Blocks encoded outside HDF5 are what HDF5's own filters read."""
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from h5daq.errors import ConfigError, ConfigKeyError
+from h5daq.storage.filters import Filters
+
+DTYPES = st.sampled_from(["<f8", "<f4", "<f2", "<i8", "<i2", "|u1", "|b1", "<c16", "|S3"])
+COMPRESSIONS = st.sampled_from(
+    [None, {}, {"shuffle": True}, {"fletcher32": False}, {"compression": "gzip"},
+     {"compression": "gzip", "compression_opts": 1, "shuffle": True}, {"compression": 9},
+     {"compression": "gzip", "compression_opts": 0}, {"compression": 2, "fletcher32": False}]
+)  # fmt: skip
+
+
+def in_memory():
+    return h5py.File("filters", "w", driver="core", backing_store=False, libver="v110")
+
+
+def read_back(block, filters):
+    with in_memory() as file:
+        dataset = file.create_dataset(
+            "x", block.shape, block.dtype, chunks=block.shape, **filters.dataset_options()
+        )
+        dataset.id.write_direct_chunk((0,) * block.ndim, filters.encode(block))
+        return dataset[:]
+
+
+@given(st.data(), DTYPES, COMPRESSIONS)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_hdf5_reads_what_was_encoded_outside(data, dtype, compression):
+    shape = data.draw(st.sampled_from([(1,), (7,), (64,), (5, 3)]))
+    block = data.draw(arrays(dtype, shape))
+    np.testing.assert_array_equal(read_back(block, Filters(compression)), block)
+
+
+@pytest.mark.parametrize("compression", [None, {"compression": "gzip", "compression_opts": 1}])
+def test_a_flipped_bit_is_seen_by_hdf5(compression):
+    filters, block = Filters(compression), np.arange(100.0)
+    chunk = bytearray(filters.encode(block))
+    chunk[17] ^= 4
+    with in_memory() as file:
+        dataset = file.create_dataset("x", (100,), "f8", chunks=(100,), **filters.dataset_options())
+        dataset.id.write_direct_chunk((0,), bytes(chunk))
+        with pytest.raises(OSError, match="filter"):
+            dataset[:]
+
+
+def test_without_any_filter_the_block_itself_is_written():
+    filters, block = Filters({"fletcher32": False}), np.arange(4.0)
+    assert np.shares_memory(np.frombuffer(filters.encode(block)), block)
+
+
+def test_deflate_alone_is_worth_a_thread():
+    assert Filters({"compression": "gzip"}).slow
+    assert not Filters({"shuffle": True}).slow
+    assert not Filters({"compression": "lzf"}).slow
+
+
+def test_another_filter_is_left_to_hdf5():
+    filters = Filters({"compression": "lzf", "shuffle": True})
+    assert not filters.direct
+    with in_memory() as file:
+        dataset = file.create_dataset("x", (8,), "f8", chunks=(8,), **filters.dataset_options())
+        assert (dataset.compression, dataset.shuffle, dataset.fletcher32) == ("lzf", True, True)
+
+
+@pytest.mark.skipif(not h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP), reason="HDF5 without szip")
+def test_a_type_that_a_filter_does_not_know_gets_checksums_alone():
+    filters = Filters({"compression": "szip"})
+    assert not filters.fit(np.dtype("<f8")).direct
+    assert filters.fit(np.dtype("<c16")).dataset_options() == {"fletcher32": True, "shuffle": False}
+
+
+@pytest.mark.parametrize(
+    "compression",
+    [{"compression": "zip"}, {"compression": "gzip", "compression_opts": 11},
+     {"compression": "gzip", "compression_opts": "fast"}, {"compression": 64999},
+     {"compression": "gzip", "compression_opts": True},
+     {"compression": "lzf", "compression_opts": 3}],
+)  # fmt: skip
+def test_a_filter_that_makes_no_sense_is_refused_at_once(compression):
+    with pytest.raises(ConfigError, match="compression"):
+        Filters(compression)
+
+
+def test_an_unknown_key_is_a_key_error_with_the_known_ones():
+    with pytest.raises(ConfigKeyError, match="compression_opts"):
+        Filters({"level": 3})
