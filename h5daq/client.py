@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from h5daq.errors import ConfigError, NoAnswer
+from h5daq.errors import NoAnswer, StorageError
 from h5daq.flow.requests import Answer, Failure, Reply, Request, decode_answer, encode_request
 from h5daq.flow.topics import parse, prefixes
 from h5daq.transports.zmq import ClientLink, SubscriberLink
@@ -148,20 +148,28 @@ def connect(
 
     Raises
     ------
-    ConfigError
+    NoAnswer
         If no writer has left its endpoints in the directory.
+    ConfigError
+        If `endpoint` is no address.
+    StorageError
+        If the endpoints can't be read.
     """
     if endpoint is not None:
         return Client(endpoint)
     path = Path(directory or ".") / ".h5daq" / "endpoints.json"
     try:
         known = json.loads(path.read_text())
+        return Client(known["requests"], known["signals"])
     except FileNotFoundError as error:
-        raise ConfigError(
+        raise NoAnswer(
             f"no writer is running in {Path(directory or '.').absolute()}: there is no {path}. "
             "Name its directory (--directory) or its address (--connect tcp://host:5570)."
         ) from error
-    return Client(known["requests"], known["signals"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"{path} can't be read ({error}); a writer that starts in the directory makes it anew"
+        ) from error
 
 
 class Subscription:

@@ -19,7 +19,7 @@ from h5daq.errors import ConfigError, H5daqError
 
 __all__ = ["DONE", "FAILED", "MODULES", "WRONG", "main"]
 
-MODULES = ("demo", "check", "run", "control", "watch", "recover")
+MODULES = ("demo", "check", "run", "processes", "control", "watch", "recover")
 """Modules of this package that add commands, in the order of the help text."""
 
 DONE, FAILED, WRONG = 0, 1, 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,9 +44,10 @@ def _demo(args: Arguments) -> int:
     if not args.seconds > 0:
         raise ConfigError(f"--seconds {args.seconds:g} must be above 0")
     daemon = DAQDaemon(demo_jobs(args.directory), name="demo", directory=args.directory)
+    stop = stop_on_signals()
     print(daemon.start(), flush=True)
     try:
-        _watch(daemon, args.seconds)
+        _watch(daemon, stop, args.seconds)
     finally:
         print(daemon.stop(), flush=True)
     if daemon.file_name is not None and Path(daemon.file_name).exists():
@@ -73,12 +75,11 @@ def demo_jobs(directory: Path) -> list[DAQJob]:
     return [digitizer, thermometer, *sensors]
 
 
-def _watch(daemon: DAQDaemon, seconds: float) -> None:
+def _watch(daemon: DAQDaemon, stop: threading.Event, seconds: float) -> None:
     """A live table until the time is over or somebody stops it; progress stands in its title."""
     from h5daq.monitor.live import LiveTable
     from h5daq.monitor.picture import Picture
 
-    stop = stop_on_signals()
     picture, end = Picture(), time.monotonic() + seconds
     with LiveTable(picture, plain_every=5.0) as table:
         while (left := end - time.monotonic()) > 0 and daemon.is_active:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from h5daq.cli.parser import Arguments, Subparsers, add_command, add_json
+from h5daq.errors import StorageError
 
 __all__ = ["add"]
 
@@ -29,7 +30,10 @@ def add(subparsers: Subparsers) -> None:
 def _recover(args: Arguments) -> int:
     from h5daq.storage.recovery import recover_run
 
-    found = recover_run(Path(args.directory))
+    directory = Path(args.directory)
+    if not directory.is_dir():
+        raise StorageError(f"{directory} is no directory: there is nothing to recover")
+    found = recover_run(directory)
     if args.json:
         print(
             json.dumps(

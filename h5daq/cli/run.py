@@ -40,14 +40,17 @@ def _run(args: Arguments) -> int:
     from h5daq.config import load
     from h5daq.logs import setup_logging
 
+    if args.seconds is not None and not args.seconds > 0:
+        raise ConfigError(f"--seconds {args.seconds:g} must be above 0")
     config = load(args.config)
-    setup_logging(**config.logging_arguments())
     daemon = make_daemon(config)
-    print(daemon.start())
+    setup_logging(**config.logging_arguments())
+    stop = stop_on_signals()  # before the start: what has begun must be ended in order
+    print(daemon.start(), flush=True)
     try:
-        until_stopped(daemon, args.seconds, quiet=args.quiet)
+        until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
     finally:
-        print(daemon.stop())
+        print(daemon.stop(), flush=True)
     return 0
 
 
@@ -70,14 +73,15 @@ def make_daemon(config: Config) -> DAQDaemon:
     )
 
 
-def until_stopped(daemon: DAQDaemon, seconds: float | None, *, quiet: bool) -> None:
-    """Show the status until a signal, the time, or a stop from elsewhere ends it."""
+def until_stopped(
+    daemon: DAQDaemon, stop: threading.Event, seconds: float | None, *, quiet: bool
+) -> None:
+    """Show the status until `stop` is set, the time is over, or it is stopped from elsewhere."""
     from rich.console import Console
 
     from h5daq.monitor.live import StatusLine
     from h5daq.monitor.picture import Picture
 
-    stop = stop_on_signals()
     picture = Picture()
     end = None if seconds is None else time.monotonic() + seconds
     with StatusLine(picture, Console(stderr=True, quiet=quiet)) as line:

@@ -35,21 +35,23 @@ _SAME_NAME = [name for name in Job.model_fields if name not in _OTHERWISE]
 """Keys that are arguments of `DAQJob` as they are."""
 
 
-def make_jobs(config: Config, host: str | None = None) -> list[DAQJob]:
+def make_jobs(config: Config, host: str | None = None, group: str | None = None) -> list[DAQJob]:
     """The jobs of `host`; see `Config.make_jobs`."""
-    jobs, mistakes = try_jobs(config, host)
+    jobs, mistakes = try_jobs(config, host, group)
     if mistakes:
         raise ConfigError(render(str(config.path), mistakes))
     return jobs
 
 
-def try_jobs(config: Config, host: str | None = None) -> tuple[list[DAQJob], list[Mistake]]:
+def try_jobs(
+    config: Config, host: str | None = None, group: str | None = None
+) -> tuple[list[DAQJob], list[Mistake]]:
     """The jobs of `host` that can be made, and what is wrong with the others."""
     _look_beside(config)
     jobs: list[DAQJob] = []
     mistakes: list[Mistake] = []
     for number, table in enumerate(config.jobs):
-        if table.host == host:
+        if table.host == host and group in (None, table.group.strip("/")):
             try:
                 jobs.append(_make(("jobs", number), table))
             except _NotMadeError as failed:

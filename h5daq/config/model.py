@@ -127,7 +127,7 @@ class Writer(_Table):
     signal_rate: Period = _key(20.0, "signals per second and dataset, above 0")
     window_bytes: Size = _key(64 << 20, 'a size such as "64 MiB"')
     journal_bytes: Size = _key(4 << 30, 'a size such as "4 GiB"')
-    checkpoint_bytes: Size = _key(512 << 20, 'a size such as "512 MiB"')
+    checkpoint_bytes: Size = _key(128 << 20, 'a size such as "128 MiB"')
     overlay_bytes: Size = _key(64 << 20, 'a size such as "64 MiB"')
 
 
@@ -211,9 +211,13 @@ class Job(_Table):
     handle_error: Name | None = _key(None, '"module:name" of a function without arguments')
     batch_interval: Seconds = _key(0.02, "a number of seconds, 0 or more")
     buffer_bytes: Size = _key(64 << 20, 'a size such as "64 MiB"')
-    overflow: Literal["drop-oldest", "drop-newest", "block", "spool"] = _key(
-        "drop-oldest", '"drop-oldest", "drop-newest", "block" or "spool"'
+    overflow: Literal["spool", "drop-oldest", "drop-newest", "block"] = _key(
+        "spool", '"spool", "drop-oldest", "drop-newest" or "block"'
     )
+    spool: Literal["overflow", "always", "never"] = _key(
+        "overflow", '"overflow", "always" or "never"'
+    )
+    spool_bytes: Size = _key(4 << 30, 'a size such as "4 GiB"')
     attrs: Attrs = Field(
         default_factory=dict, description="a table of texts, numbers, true, false or lists of them"
     )
@@ -244,8 +248,15 @@ class Config(_Table):
         """Where the run's files go."""
         return self.resolve(self.run.directory)
 
-    def make_jobs(self, host: str | None = None) -> list[DAQJob]:
+    def make_jobs(self, host: str | None = None, group: str | None = None) -> list[DAQJob]:
         """The jobs that run on `host`; by default those that name no host.
+
+        Parameters
+        ----------
+        host : str, optional
+            A name from [hosts].
+        group : str, optional
+            Only the job of this group; the getters of others are not imported.
 
         Returns
         -------
@@ -259,7 +270,7 @@ class Config(_Table):
         """
         from h5daq.config.build import make_jobs
 
-        return make_jobs(self, host)
+        return make_jobs(self, host, group)
 
     def daemon_arguments(self) -> dict[str, Any]:
         """The table [run] as `DAQDaemon` takes it, without the jobs."""

@@ -20,6 +20,7 @@ from typing import Any
 
 from h5daq.daemon.checks import check_security, checked_jobs, checked_period
 from h5daq.daemon.fleet import Fleet
+from h5daq.daemon.state import ask_status
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.names import check_attrs
 from h5daq.flow.rollover import Calendar, check_format
@@ -112,7 +113,7 @@ class DAQDaemon:
         signal_rate: float = 20.0,
         window_bytes: int = 64 << 20,
         journal_bytes: int = 4 << 30,
-        checkpoint_bytes: int = 512 << 20,
+        checkpoint_bytes: int = 128 << 20,
         overlay_bytes: int = 64 << 20,
         log_level: str = "INFO",
     ) -> None:
@@ -148,6 +149,7 @@ class DAQDaemon:
         self._lock = threading.RLock()
         self._fleet: Fleet | None = None
         self._file_name: str | None = None
+        self._status: dict[str, Any] = {}
         for job in self.jobs:
             job._daemon = self
 
@@ -220,7 +222,7 @@ class DAQDaemon:
         fleet = self._fleet
         if fleet is None or fleet.ended.is_set():
             return {"run": {"name": self.name, "file": self._file_name}, "writer": {}, "jobs": {}}
-        status: dict[str, Any] = fleet.request("status")
+        status = self._status = ask_status(fleet, self._status)
         status["writer"]["restarts"] = fleet.writer.restarts
         for child in fleet.workers:
             job = status["jobs"].setdefault(child.name, {"state": "starting", "rows": 0})
@@ -323,6 +325,11 @@ class DAQDaemon:
 
 
 def _stop_text(report: dict[str, Any]) -> str:
+    if "unfinished" in report:
+        return (
+            f"stopped without the writer ({report['unfinished']}); what it has committed comes "
+            "into the file with the next start, or by: h5daq recover DIRECTORY"
+        )
     files = ", ".join(report["files"]) or "no file, as there were no rows"
     held = "".join(f"; job {job}: {n} rows still held" for job, n in report["held"].items())
     return f"stopped: {files}{held}"

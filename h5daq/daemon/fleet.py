@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import queue
 import shutil
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from typing import Any
 from h5daq.client import Client
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import WriterChild, cause_of_death
-from h5daq.errors import H5daqError
+from h5daq.errors import NoAnswer
+from h5daq.flow.backoff import Backoff
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.logs import log_remote
@@ -33,6 +36,10 @@ log = logging.getLogger("h5daq.daemon")
 
 _READY_SECONDS = 30.0
 _EXIT_SECONDS = 10.0
+_ASK_SECONDS = 2.0
+_WRITER_PAUSE_SECONDS = 5.0
+_SEAL_SECONDS = 600.0
+"""After the drain: for the rows that are committed, and not in the files yet."""
 
 
 class Fleet:
@@ -63,7 +70,9 @@ class Fleet:
         self._ready: set[str] = set()
         self._handlers: queue.SimpleQueue[DAQJob | None] = queue.SimpleQueue()
         self._starter = WorkerStarter()
-        self.writer = Child("writer", self._start_writer, self._hear_writer)
+        # Never given up: workers hold their rows until there is a writer again.
+        patient = Backoff(most=_WRITER_PAUSE_SECONDS, limit=sys.maxsize)
+        self.writer = Child("writer", self._start_writer, self._hear_writer, patient)
         self.workers = [Child(j.group, self._starts(j), self._hear_worker) for j in jobs]
         self._supervisor = Supervisor([self.writer, *self.workers], cause_of_death)
 
@@ -94,7 +103,7 @@ class Fleet:
             self._hear_writer(self.writer, message)
         # A writer that is started again must be found where this one was.
         real = {name: report["endpoints"][name] for name in ("data", "requests", "signals")}
-        self.settings = replace(self.settings, **real)
+        self.settings = replace(self.settings, **real, make_directory=False)
         self.file_name = report["file"] or self.file_name
         self.recovered = self.recovered or report["recovered"]
         self._client = self._client or Client(self.settings.requests, self.settings.signals)
@@ -107,6 +116,7 @@ class Fleet:
                 data=self.settings.data,
                 signals=self.settings.signals,
                 run=self.settings.run_id,
+                home=self.settings.directory,
                 log_level=self.settings.log_level,
                 drain_timeout=self.settings.drain_timeout,
                 cause=cause,
@@ -165,20 +175,35 @@ class Fleet:
         return self._report
 
     def _stop_writer(self) -> None:
-        for child in [self.writer, *self.workers]:
-            child.finished = True
         for child in self.workers:
-            if child.process is not None:
-                child.process.send("stop")
-        try:
-            self._report = self.request("stop", timeout=self.settings.drain_timeout + 600.0)
-        except H5daqError as error:
-            log.error("the writer did not stop in order: %s", error)
+            child.retire()
+        began = time.monotonic()
+        while not (self.ended.is_set() or self._past_hope(time.monotonic() - began)):
+            # Asked again and again: workers may die meanwhile, and a writer that dies is started
+            # again, goes on with the run, and knows nothing of a stop.
+            with suppress(NoAnswer):
+                self._report = self.request("stop", timeout=_ASK_SECONDS, gone=self._gone())
+                return
+        if not self.ended.is_set():
+            log.error("the writer did not stop in order; the next start ends the run")
+            self._report = {**self._report, "unfinished": self.writer.cause or "it did not answer"}
+
+    def _past_hope(self, waited: float) -> bool:
+        """Whether a stop that has waited so many seconds waits in vain."""
+        # A writer that can't be started, say because its directory has vanished, seals nothing.
+        limit = self.settings.drain_timeout
+        limit += 0.0 if self.writer.start_at is not None else _SEAL_SECONDS
+        return self.writer.given_up or waited > limit
+
+    def _gone(self) -> list[str]:
+        """Jobs that nobody needs to wait for."""
+        return [child.name for child in self.workers if not child.alive]
 
     def _await_exit(self, child: Child) -> None:
-        if child.process is not None and child.process.wait(_EXIT_SECONDS) is None:
+        process = child.process
+        if process is not None and process.wait(_EXIT_SECONDS) is None:
             log.warning("%s did not end by itself and is killed", child.name)
-            child.process.kill()
+            process.kill()
 
     def abandon(self) -> None:
         """Let go of everything that `start` made, however far it came."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from multiprocessing.connection import wait
 from typing import Any, Protocol, cast
 
+from h5daq.errors import H5daqError
 from h5daq.flow.backoff import Backoff
 
 __all__ = ["Child", "Supervisor"]
@@ -121,6 +122,13 @@ class Child:
         self.given_up = pause is None
         return pause
 
+    def retire(self) -> None:
+        """Tell it to stop; it is not started again."""
+        self.finished, self.start_at = True, None
+        process = self.process
+        if process is not None:
+            process.send("stop")
+
     def dismiss(self) -> None:
         """End the process if it still runs, and let go of its pipe."""
         if self.process is not None:
@@ -195,7 +203,7 @@ class Supervisor(threading.Thread):
     def _restart(self, child: Child) -> None:
         try:
             child.launch()
-        except (OSError, RuntimeError) as error:
+        except (H5daqError, OSError, RuntimeError) as error:
             pause = child.bury(str(error), time.monotonic())
             state = "given up" if pause is None else f"tried again in {pause:.2g} s"
             log.error("%s could not be started (%s); %s", child.name, error, state)

@@ -61,13 +61,13 @@ class WriterChild:
         others: list[dict[str, Any]] = []
         deadline = time.monotonic() + _START_SECONDS
         while not self.closed and time.monotonic() < deadline:
-            for message in self.messages(1.0):
-                if message["k"] == "ready":
-                    return message, others
-                if message["k"] == "failed":
-                    self._end()
-                    raise _rebuilt(message)
-                others.append(message)
+            others += self.messages(1.0)
+            said = {message["k"]: message for message in others}
+            if "ready" in said:
+                return said["ready"], others
+            if "failed" in said:
+                self._end()
+                raise _rebuilt(said["failed"])
         self._end()
         raise ProcessFailed(f"the writer did not start: it {cause_of_death(self.poll())}")
 
@@ -85,14 +85,18 @@ class WriterChild:
 
     def messages(self, timeout: float = 0.0) -> list[dict[str, Any]]:
         """Reports that have come, after waiting up to `timeout` seconds for the first."""
-        if self.closed or not wait([self._pipe], timeout):
-            return []
+        found: list[dict[str, Any]] = []
+        while not self.closed and wait([self._pipe], 0.0 if found else timeout):
+            found += self._decoder.feed(self._read())
+        return found
+
+    def _read(self) -> bytes:
         try:
             data = self._pipe.recv(1 << 16)
         except OSError:
             data = b""
         self.closed = not data
-        return list(self._decoder.feed(data))
+        return data
 
     def close(self) -> None:
         """Let go of the pipe; a writer that still runs takes that for our death."""

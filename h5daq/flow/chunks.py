@@ -29,7 +29,7 @@ __all__ = [
     "fill_value",
 ]
 
-MIN_CHUNK_BYTES = 4 * 1024
+MIN_CHUNK_BYTES = 1 << 10
 """Below it the index and the file system's pages cost more than a rewritten chunk."""
 
 MAX_CHUNK_BYTES = 1024 * 1024
@@ -82,7 +82,7 @@ def chunk_rows(row_bytes: int, expected: int, user: int | None = None) -> int:
     Returns
     -------
     int
-        At least 1; 4 KiB to 1 MiB unless the user or a single row says otherwise.
+        At least 1; 1 KiB to 1 MiB unless the user or a single row says otherwise.
     """
     if user:
         return max(1, min(user, MAX_USER_CHUNK_BYTES // max(1, row_bytes)))

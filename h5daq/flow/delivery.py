@@ -11,7 +11,7 @@ What the sender does next is a table of (state, event) in `h5daq.flow.link`; wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from h5daq.flow.link import RULES, Do, Event, State
@@ -28,7 +28,7 @@ from h5daq.flow.wire import decode_head, encode
 
 __all__ = ["Drop", "Receiver", "Sender", "Take"]
 
-WINDOW = 16 << 20
+WINDOW = 32 << 20
 """Bytes in flight, unless the writer asks for fewer."""
 
 HELLO_SECONDS, HELLO_MAX = 0.1, 10.0
@@ -130,6 +130,18 @@ class Sender:
     def finish(self, bye: bytes) -> None:
         """Send `bye` after the last row, until the writer answers it. Nothing is put any more."""
         self._box.close(bye)
+
+    def jump(self, first: int) -> None:
+        """Go on with row `first`; rows before it are committed. Only while nothing is held."""
+        self._box.jump(first)
+
+    def skip(self, first: int, cause: str) -> None:
+        """Go on with row `first`; rows before it are lost by `cause`, and a skip says so."""
+        self._box.skip(first, cause)
+
+    def held(self) -> Iterator[tuple[int, int, bytes]]:
+        """First row, rows and message of all that is held, oldest first, without the bye."""
+        return self._box.held()
 
     def shed(self, keep_bytes: int, cause: str) -> int:
         """Give up the oldest rows not in flight until `keep_bytes` are held; how many they are.

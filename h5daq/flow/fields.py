@@ -137,7 +137,7 @@ WORKER: Kinds = {
     "hello": {
         **_FROM, "schema": _must(_LIST), "attrs": _ATTRS, "host": _TEXT, "pid": _COUNT,
         "period": _NUMBER, "mode": _TEXT, "chunk": _COUNT, "hash": _TEXT, "time": _NUMBER,
-        "cause": _TEXT,
+        "cause": _TEXT, "spooled": _BOOL,
     },
     "rows": {**_FROM, "first": _must(_COUNT), "n": _SOME, "data": _BIN, "text": _LIST},
     "skip": {**_FROM, "first": _must(_COUNT), "n": _SOME, "cause": _LOSS},
@@ -148,7 +148,7 @@ WORKER: Kinds = {
     "log": {
         "job": _JOB, "inc": _UINT64, "level": _TEXT, "name": _TEXT, "time": _NUMBER, "text": _TEXT,
     },
-    "bye": {**_FROM, "end": _must(_COUNT)},
+    "bye": {**_FROM, "end": _must(_COUNT), "spooled": _BOOL},
 }  # fmt: skip
 """Kinds that a worker sends to the writer."""
 

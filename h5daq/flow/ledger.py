@@ -68,7 +68,11 @@ class FileState:
 
 @dataclass(slots=True)
 class JobState:
-    """A job as the writer knows it: its columns, the position of each incarnation, its losses."""
+    """A job as the writer knows it: its columns, the position of each incarnation, its losses.
+
+    ``inc`` is its newest worker, ``spooled`` the incarnation whose spool that worker reads out
+    before it says hello itself. ``met`` is whether ``inc`` itself said hello in this run.
+    """
 
     job: str
     schema: Schema
@@ -87,6 +91,13 @@ class JobState:
     skipped: dict[str, int] = field(default_factory=dict)
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     restarts: list[tuple[float, str]] = field(default_factory=list)
+    met: bool = True
+    spooled: int | None = None
+
+    @property
+    def speaker(self) -> int:
+        """The incarnation that said hello last."""
+        return self.inc if self.spooled is None else self.spooled
 
     @property
     def lost(self) -> dict[str, int]:
@@ -159,7 +170,7 @@ class Ledger:
     def _judge_hello(self, head: Head) -> Verdict:
         job = self.jobs.get(head.job)
         schema = Schema.from_wire(head.fields.get("schema"))
-        if job is not None and job.inc == head.inc and job.schema == schema:
+        if job is not None and job.speaker == head.inc and job.schema == schema:
             return Verdict.KNOWN
         try:
             if check_group(head.job) != head.job:
@@ -224,18 +235,26 @@ class Ledger:
             host=str(fields.get("host") or ""),
             pid=int(fields.get("pid") or 0),
         )
+        spooled = fields.get("spooled") is True
         if known is not None:
-            self._inherit(job, known, fields)
+            self._inherit(job, known, fields, spooled)
         else:
             job.next = self.archive.pop(head.job, {})
+            job.met = not spooled
+        job.spooled = head.inc if spooled else None
         job.next.setdefault(head.inc, 0)
         self.jobs[head.job] = job
 
-    def _inherit(self, job: JobState, known: JobState, fields: dict[str, Any]) -> None:
+    def _inherit(
+        self, job: JobState, known: JobState, fields: dict[str, Any], spooled: bool
+    ) -> None:
         job.file, job.rows, job.late = known.file, known.rows, known.late
         job.last_time, job.next = known.last_time, known.next
         job.skipped, job.counts, job.restarts = known.skipped, known.counts, known.restarts
-        if known.inc != job.inc and known.inc in known.next and self.run is not None:
+        if spooled:
+            # It tells of rows of the past; the job is still what its own worker said.
+            job.inc, job.met, job.host, job.pid = known.inc, known.met, known.host, known.pid
+        elif known.met and known.inc != job.inc and self.run is not None:
             time = float(fields.get("time") or known.last_time or self.run.start)
             job.restarts.append((time, str(fields.get("cause") or "restarted")))
 

@@ -9,7 +9,7 @@ hole.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -75,6 +75,25 @@ class Outbox:
         self.held_rows += n
         self.held_bytes += len(message)
         self._waiting.append(_Item(first, self.end, message))
+
+    def jump(self, first: int) -> None:
+        """Go on with row `first`, if nothing is held and the rows before it are committed."""
+        if self.empty:
+            self.end = max(self.end, first)
+
+    def skip(self, first: int, cause: str) -> None:
+        """Go on with row `first`: a skip stands for what lies between."""
+        if first > self.end:
+            skipped = _Item(self.end, first, self._skip(self.end, first - self.end, cause), cause)
+            self.end = first
+            self.held_bytes += len(skipped.message)
+            self._waiting.append(skipped)
+
+    def held(self) -> Iterator[tuple[int, int, bytes]]:
+        """First row, rows and message of all that is held, oldest first, without the bye."""
+        for item in (*self._flying, *self._waiting):
+            if not self._is_bye(item):
+                yield item.first, item.end - item.first, item.message
 
     def close(self, bye: bytes) -> None:
         """Hold the bye behind the last row; nothing is put any more."""

@@ -51,18 +51,29 @@ class NurseryLink:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = _popen(theirs, entry)
-        self._expect(lambda: 0 in self._answers, "start")
+        try:
+            self._expect(lambda: 0 in self._answers, "start")
+        except ProcessFailed:
+            self.close()
+            raise
 
     def start(self, number: int) -> WorkerProcess:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._order_with(theirs, encode_control("start", id=number, **here()))
+        try:
+            return WorkerProcess(number, self._fork(number, theirs), ours, self)
+        except ProcessFailed:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+
+    def _fork(self, number: int, control: socket.socket) -> int:
+        self._order_with(control, encode_control("start", id=number, **here()))
         self._expect(lambda: number in self._answers, "fork a worker")
         answer = self._answers.pop(number)
         if answer["k"] == "refused":
-            ours.close()
             raise ProcessFailed(f"a worker could not be forked: {answer['text']}")
-        return WorkerProcess(number, answer["pid"], ours, self)
+        return int(answer["pid"])
 
     def exit_code(self, process: WorkerProcess, timeout: float) -> int | None:
         deadline = time.monotonic() + timeout

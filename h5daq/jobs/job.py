@@ -24,10 +24,11 @@ from h5daq.jobs.readers import read_once
 from h5daq.jobs.reading import Reading, reading_of
 from h5daq.jobs.schedule import check_overrun
 
-__all__ = ["OVERFLOW_POLICIES", "READ_MODES", "DAQJob", "JobHost"]
+__all__ = ["OVERFLOW_POLICIES", "READ_MODES", "SPOOL_POLICIES", "DAQJob", "JobHost"]
 
 READ_MODES = ("schedule", "constant", "trigger")
-OVERFLOW_POLICIES = ("drop-oldest", "drop-newest", "block")
+OVERFLOW_POLICIES = ("spool", "drop-oldest", "drop-newest", "block")
+SPOOL_POLICIES = ("overflow", "always", "never")
 
 
 class JobHost(Protocol):
@@ -108,9 +109,17 @@ class DAQJob:
         less often than this sends each row at once.
     buffer_bytes : int
         Bytes held in the worker's memory while the writer can't take them.
-    overflow : {"drop-oldest", "drop-newest", "block"}
-        What is done beyond `buffer_bytes`. Losses are counted. A ``"constant"`` job waits as
-        long as the writer is alive but slow, whatever stands here.
+    overflow : {"spool", "block", "drop-oldest", "drop-newest"}
+        What is done beyond `buffer_bytes`: rows go to a spool on the worker's disk, the getter
+        waits, or rows are lost and counted. A ``"constant"`` job waits as long as the writer is
+        alive but slow, whatever stands here. Where there is no spool, the oldest are dropped.
+    spool : {"overflow", "always", "never"}
+        When rows are written to the worker's disk: only beyond `buffer_bytes` and when the
+        writer can't be reached at the end; always, before they are sent, so that a worker that
+        is killed loses none but those not yet in a batch; or never. They lie in the user's state
+        directory, and the next worker of the job sends them.
+    spool_bytes : int
+        Most bytes of that. Beyond it the newest rows are lost, counted as ``"spool-full"``.
     getter_args : dict, optional
         Arguments to build `getter` with, in the worker.
 
@@ -156,7 +165,9 @@ class DAQJob:
         lock_timeout: float | None = None,
         batch_interval: float = 0.02,
         buffer_bytes: int = 64 << 20,
-        overflow: str = "drop-oldest",
+        overflow: str = "spool",
+        spool: str = "overflow",
+        spool_bytes: int = 4 << 30,
         getter_args: Mapping[str, Any] | None = None,
     ) -> None:
         self.group = check_group(group)
@@ -189,6 +200,8 @@ class DAQJob:
             )
             self.buffer_bytes = _integer("buffer_bytes", buffer_bytes)
             self.overflow = _one_of("overflow", overflow, OVERFLOW_POLICIES)
+            self.spool = _one_of("spool", spool, SPOOL_POLICIES)
+            self.spool_bytes = _integer("spool_bytes", spool_bytes)
             self.overrun = check_overrun(overrun)
             self.align = bool(align)
             self.extend_mode = bool(extend_mode)

@@ -19,12 +19,13 @@ from urllib.parse import quote
 
 from h5daq.errors import StorageError
 
-__all__ = ["HostLock"]
+__all__ = ["HostLock", "try_lock"]
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _try(fd: int) -> bool:
+    def try_lock(fd: int) -> bool:
+        """Lock an open file against other processes; False if one of them has it."""
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -38,7 +39,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try(fd: int) -> bool:
+    def try_lock(fd: int) -> bool:
+        """Lock an open file against other processes; False if one of them has it."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -104,7 +106,7 @@ class HostLock:
 
 def _wait(fd: int, deadline: float) -> bool:
     pause = _FIRST_PAUSE
-    while not _try(fd):
+    while not try_lock(fd):
         left = deadline - time.monotonic()
         if left <= 0:
             return False

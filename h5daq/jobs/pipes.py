@@ -1,7 +1,7 @@
 """Two pipes made into one socket, for a system without fork or Unix sockets.
 
 A plain subprocess inherits its standard input and output and nothing else, everywhere. `bridge`
-joins the two pipes of such a process to one end of a socket pair by two threads that copy, so
+joins the two pipes of such a process to one end of a socket pair by threads that copy, so
 that its parent, and the worker itself, need to know sockets only. The end of one side is passed
 on to the other.
 """
@@ -12,6 +12,7 @@ import contextlib
 import os
 import socket
 import threading
+from collections.abc import Callable
 from typing import IO
 
 __all__ = ["bridge"]
@@ -19,32 +20,42 @@ __all__ = ["bridge"]
 _BYTES = 1 << 16
 
 
-def bridge(incoming: IO[bytes], outgoing: IO[bytes]) -> socket.socket:
-    """A socket whose input is what comes from `incoming`, and whose output goes to `outgoing`."""
+def bridge(incoming: IO[bytes], outgoing: IO[bytes], *, to_the_end: bool = False) -> socket.socket:
+    """A socket whose input is what comes from `incoming`, and whose output goes to `outgoing`.
+
+    With `to_the_end` the process ends only after all output has left, once the socket is closed.
+    """
     near, far = socket.socketpair()
-    for copy in (_into_socket, _out_of_socket):
-        pipe = incoming if copy is _into_socket else outgoing
-        threading.Thread(target=copy, args=(pipe, far), name="h5daq-pipe", daemon=True).start()
+    inward = _start(_into_socket, incoming, far)
+    outward = _start(_out_of_socket, outgoing, far, daemon=not to_the_end)
+    _start(_close_after, [inward, outward], far)
     return near
 
 
+def _start(
+    target: Callable[..., None], *arguments: object, daemon: bool = True
+) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, name="h5daq-pipe", daemon=daemon)
+    thread.start()
+    return thread
+
+
 def _into_socket(pipe: IO[bytes], far: socket.socket) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), pipe:
         while data := os.read(pipe.fileno(), _BYTES):
             far.sendall(data)
-    _shut(far, socket.SHUT_WR)
-    pipe.close()
+    with contextlib.suppress(OSError):
+        far.shutdown(socket.SHUT_WR)
 
 
 def _out_of_socket(pipe: IO[bytes], far: socket.socket) -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), pipe:
         while data := far.recv(_BYTES):
             pipe.write(data)
             pipe.flush()
-    with contextlib.suppress(OSError):
-        pipe.close()
 
 
-def _shut(end: socket.socket, how: int) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(how)
+def _close_after(threads: list[threading.Thread], far: socket.socket) -> None:
+    for thread in threads:
+        thread.join()
+    far.close()

@@ -65,6 +65,8 @@ class Reader:
     ----------
     busy_since : float or None
         When the reading under way began, in monotonic seconds.
+    resting : bool
+        Whether it is paused, and the last row before the pause was shipped.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Reader:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.busy_since: float | None = None
+        self.resting = False
         self._job, self._reading = job, reading
         self._collector, self._tally, self._orders = collector, tally, orders
         self._clock, self._wall = clock, wall
@@ -125,8 +128,10 @@ class Reader:
     def _rest(self) -> None:
         self._collector.flush(release=True)
         self._reading.pause()
+        self.resting = True
         while self._orders.paused and not self._orders.stopped:
             self._orders.wait(3600.0)
+        self.resting = False
         self.pace.restart(self._clock())
 
     # -- one reading -------------------------------------------------------------------------

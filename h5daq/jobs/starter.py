@@ -69,6 +69,9 @@ class WorkerStarter:
     def _begin(self, number: int) -> WorkerProcess:
         if not self._fork:
             return spawn(number, WORKER)
-        if self._nursery is None or self._nursery.closed:
+        if self._nursery is not None and self._nursery.closed:
+            self._nursery.close()
+            self._nursery = None
+        if self._nursery is None:
             self._nursery = NurseryLink(f"{WORKER}:serve")
         return self._nursery.start(number)

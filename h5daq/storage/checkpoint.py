@@ -92,7 +92,7 @@ class Builder:
         self._unapplied: set[Path] = set()
         self.ledger = Ledger.restore(snapshot)
         self.lsn = lsn
-        self.bytes_waiting = 0
+        self.bytes_waiting = self.bytes_read = 0
         self.sealed: list[Path] = []
         self.redo_bytes = 0
         self.refused_rows: dict[str, int] = {}
@@ -120,6 +120,7 @@ class Builder:
                 return False
             self.lsn = entry.lsn
             self.bytes_waiting += len(entry.message)
+            self.bytes_read += len(entry.message)
         return True
 
     def checkpoint(self) -> int:
@@ -151,6 +152,7 @@ class Builder:
         self._replay_end = max(self._replay_end, self.lsn + 1)
         self.ledger = Ledger.restore(self._base)
         self.lsn = self._base_lsn
+        self.bytes_read -= self.bytes_waiting
         self.bytes_waiting = 0
 
     def close(self) -> None:
@@ -214,7 +216,7 @@ class Builder:
             losses={job.job: self._losses(job) for job in jobs},
             restarts=[(job.job, time, cause) for job in jobs for time, cause in job.restarts],
         )
-        self.redo_bytes = done.bytes
+        self.redo_bytes = done.pages * 4096
 
     def _losses(self, job: JobState) -> dict[str, int]:
         refused = self.refused_rows.get(job.job, 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import h5py
 
-from h5daq.errors import FileDamaged
+from h5daq.errors import FileDamaged, StorageError
 from h5daq.storage.transaction import recover
 
 __all__ = ["file_id_of", "find_file", "free_path", "run_files"]
@@ -59,9 +59,19 @@ def run_files(directory: Path) -> dict[int, Path]:
     ----------
     directory : Path
         Searched without its subdirectories.
+
+    Raises
+    ------
+    StorageError
+        If it can't be listed.
     """
     found: dict[int, Path] = {}
-    for path in sorted(p for p in directory.iterdir() if p.is_file() and p.name[0] != "."):
+    try:
+        paths = sorted(p for p in directory.iterdir() if p.is_file() and p.name[0] != ".")
+    except OSError as error:
+        text = f"the directory can't be listed: {error.strerror}"
+        raise StorageError(error.errno, text, str(directory)) from error
+    for path in paths:
         file_id = file_id_of(path)
         if file_id is not None:
             found[file_id] = path
@@ -85,11 +95,16 @@ def _paths(planned: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path, file_id: int) -> bool:
+    found = file_id_of(path) or _recovered_id(path)
+    if found != file_id:
+        log.error("%s is another file, or damaged: it is left alone, and its name not used", path)
+    return found == file_id
+
+
+def _recovered_id(path: Path) -> int | None:
+    """The id of a file that can't be read as it is: a change of it may be half applied."""
     try:
         recover(path)
     except FileDamaged as error:
         log.error("%s: %s", path, error)
-    if file_id_of(path) == file_id:
-        return True
-    log.error("%s is another file, or damaged: it is left alone, and its name not used", path)
-    return False
+    return file_id_of(path)

@@ -117,6 +117,11 @@ class Journal:
         return None if segment is None else segment.head.snapshot or None
 
     @property
+    def failed(self) -> bool:
+        """Whether a sync has failed: nothing is taken any more until `reopen`."""
+        return self._writer.failure is not None
+
+    @property
     def waiting_bytes(self) -> int:
         """Bytes of entries, framed, that were not released."""
         return self._shelf.waiting_bytes

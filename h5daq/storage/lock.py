@@ -15,9 +15,24 @@ from types import TracebackType
 
 from h5daq.errors import FileBusy, StorageError
 
-__all__ = ["DirectoryLock"]
+__all__ = ["DirectoryLock", "make_directory"]
 
 _TEXT_BYTES = 4096
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory, with those above it, unless it is there.
+
+    Raises
+    ------
+    StorageError
+        If it can't be made; names what is in the way.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"the directory can't be made: {os.strerror(error.errno or 0)}"
+        raise StorageError(error.errno, text, str(error.filename or directory)) from error
 
 
 class DirectoryLock:

@@ -51,6 +51,11 @@ class MemoryJournal:
         """The last entry: all that memory can promise."""
         return self.last
 
+    @property
+    def failed(self) -> bool:
+        """Never: memory does not fail halfway."""
+        return False
+
     def append(self, message: Message) -> int:
         """Take one entry; returns its lsn. For arguments and errors see `Journal.append`."""
         payload = gathered(message)

@@ -59,6 +59,8 @@ class OnDisk:
         self.length = 0
         self.superblock = Superblock(0, b"", 0, False)
         self.sync_failed = False
+        # One for all transactions: what one leaves on its way to the disk, the next one follows.
+        self.behind = disk.write_behind(fd)
         try:
             self.share()
         except BaseException:
@@ -138,6 +140,7 @@ class OnDisk:
         """Drop what lies beyond `length`."""
         if self.disk.size(self.fd) > length:
             self.disk.truncate(self.fd, length)
+            self.behind.drop()
 
     def sync(self, length: int) -> None:
         """Have at least `length` bytes, and all of them on the medium."""
@@ -151,6 +154,7 @@ class OnDisk:
             # The kernel says so once, and takes the lost pages for clean afterwards.
             self.sync_failed = True
             raise
+        self.behind.drop()
 
     def sync_name(self) -> None:
         """Have the names in the file's directory on the medium."""

@@ -48,7 +48,7 @@ class PagedFile:
         self._name = str(on_disk.path)
         self._barrier = barrier
         self._position = 0
-        self._behind = on_disk.disk.write_behind(on_disk.fd)
+        self._behind = on_disk.behind
         self.length = length
         self.direct_bytes = 0
         self.sync_failed = False

@@ -1,4 +1,4 @@
-"""The disk, as the journal sees it: what transactions need, and four calls for long, flat files.
+"""The disk, as the journal sees it: what transactions need, and five calls for long, flat files.
 
 Like `Disk` it is the one place where files are touched, so a test can put a disk in its place that
 is full, that fails, or that loses what was not synced. All calls raise plain ``OSError``.
@@ -43,6 +43,10 @@ class SegmentDisk(Disk):
         """Claim the space of a file that grows to `length`, so that writing can't lack it."""
         if sys.platform == "linux":
             os.posix_fallocate(fd, 0, length)
+
+    def vanished(self, fd: int) -> bool:
+        """Whether the file was removed: it can be written and synced, and never be found again."""
+        return os.fstat(fd).st_nlink == 0
 
     def forget_cached(self, fd: int) -> None:
         """Let the next read come from the medium, not from memory.

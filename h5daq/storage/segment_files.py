@@ -22,7 +22,6 @@ from pathlib import Path
 from h5daq.flow.entries import Head, frame_head, read_head
 from h5daq.storage.segment_disk import SegmentDisk
 from h5daq.storage.segments import Segment, failure
-from h5daq.storage.writeback import WriteBehind
 
 __all__ = ["SegmentFiles"]
 
@@ -151,8 +150,9 @@ class SegmentFiles:
 
     def numbers(self) -> list[int]:
         """Numbers of the segments in the directory, in order."""
-        names = [name for name in self.disk.names(self.directory) if name.endswith(_SEGMENT)]
-        stems = [name.removesuffix(_SEGMENT) for name in names]
+        with _named("the journal's directory can't be read", self.directory):
+            names = self.disk.names(self.directory)
+        stems = [name.removesuffix(_SEGMENT) for name in names if name.endswith(_SEGMENT)]
         return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit())
 
     def open(self, number: int) -> tuple[Segment | None, bytes]:
@@ -234,7 +234,8 @@ class SegmentFiles:
 
     def _segment(self, path: Path, fd: int, head: Head) -> Segment:
         behind_fd = self.disk.open(path)
-        segment = Segment(path, fd, head, self.disk, WriteBehind(behind_fd), behind_fd)
+        behind = self.disk.write_behind(behind_fd)
+        segment = Segment(path, fd, head, self.disk, behind, behind_fd)
         segment.size = head.end
         return segment
 

@@ -8,6 +8,7 @@ success. So after it nothing counts but what was safe before, until the journal 
 
 from __future__ import annotations
 
+import errno
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -94,6 +95,8 @@ class SegmentWriter:
         for segment in segments:
             try:
                 self._files.disk.sync(segment.fd)
+                if self._files.disk.vanished(segment.fd):
+                    raise FileNotFoundError(errno.ENOENT, "the segment was removed")
             except OSError as error:
                 raise self._fail(error, segment.path) from error
         try:

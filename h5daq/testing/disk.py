@@ -56,6 +56,14 @@ class _SyncNames:
 _Event = _Write | _Cut | _Sync | _Name | _SyncNames
 
 
+class _NoWriteBehind(WriteBehind):
+    def wrote(self, offset: int, length: int) -> None:
+        """Leave it to the sync."""
+
+    def drop(self) -> None:
+        """There are no pages to give back."""
+
+
 @dataclass(slots=True)
 class _Contents:
     """Inodes and names at one moment."""
@@ -178,8 +186,8 @@ class SimulatedDisk(Disk):
         self._note(_Write(self._open[fd], offset, bytes(data)))
 
     def write_behind(self, fd: int) -> WriteBehind:
-        """See `Disk`. Steps are so long that none is ever full."""
-        return WriteBehind(fd, step=1 << 60)
+        """See `Disk`. Nothing is on its way before a sync says so."""
+        return _NoWriteBehind(fd)
 
     def truncate(self, fd: int, length: int) -> None:
         """See `Disk`."""

@@ -16,10 +16,10 @@ import h5py
 import numpy as np
 
 from h5daq.flow.batch import Batch, ColumnData
-from h5daq.flow.schema import Column, Schema
+from h5daq.flow.schema import TIME, Column, Schema
 from h5daq.storage.layouts.heads import JobHead
 
-__all__ = ["Layout", "check_layout", "sample_jobs"]
+__all__ = ["Layout", "check_layout", "check_rows", "sample_batch", "sample_jobs"]
 
 _LENGTHS = (1, 3, 50, 4, 7, 64, 1, 30)
 """Rows of the batches: within a chunk, across one, several chunks at once."""
@@ -150,17 +150,35 @@ def _die_and_return(
 
 def _append(layout: Layout, jobs: list[JobHead], counts: dict[str, int], n: int) -> None:
     for job in jobs:
-        first = counts[job.job]
-        columns = tuple(_values(column, first, n) for column in job.schema.columns)
-        layout.append(job, Batch(job.job, 1, first, n, columns))
+        layout.append(job, sample_batch(job, counts[job.job], n))
         counts[job.job] += n
 
 
 def _check(path: Path, jobs: list[JobHead], counts: dict[str, int]) -> None:
     with h5py.File(path, "r") as file:
         for job in jobs:
-            for column in job.schema.columns:
-                _check_column(file[f"{job.job}/{column.label}"], column, counts[job.job])
+            check_rows(file[job.job], job, counts[job.job])
+
+
+def sample_batch(job: JobHead, first: int, n: int) -> Batch:
+    """Rows ``first … first + n - 1`` of a job, whose values tell their number.
+
+    ``time`` is the number itself (seconds or nanoseconds), numbers are it modulo 100.
+    """
+    columns = tuple(_values(column, first, n) for column in job.schema.columns)
+    return Batch(job.job, 1, first, n, columns)
+
+
+def check_rows(group: h5py.Group, job: JobHead, n: int) -> None:
+    """Make sure that `group` holds the first `n` rows of `sample_batch`, and no others.
+
+    Raises
+    ------
+    AssertionError
+        Naming the dataset.
+    """
+    for column in job.schema.columns:
+        _check_column(group[column.label], column, n)
 
 
 def _check_column(dataset: h5py.Dataset, column: Column, n: int) -> None:
@@ -176,7 +194,7 @@ def _values(column: Column, first: int, n: int) -> ColumnData:
     numbers = np.arange(first, first + n)
     if column.dtype.kind == "S":
         return np.array([f"{i % 100}".encode() for i in numbers], column.dtype)
-    rows = numbers if column.label == "time" else numbers % 100
+    rows = numbers if column.label == TIME else numbers % 100
     shape = (n, *(1 for _ in column.shape))
     return np.tile(rows.astype(column.dtype).reshape(shape), (1, *column.shape))
 

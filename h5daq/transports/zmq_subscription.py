@@ -43,10 +43,11 @@ class Subscription:
             self._socket.unsubscribe(prefix)
 
     def receive(self, timeout: float) -> list[Signal]:
-        self._poller.poll(milliseconds(timeout))
-        self._bell.hear()
+        ready = dict(self._poller.poll(milliseconds(timeout)))
+        if self._bell.fileno() in ready:
+            self._bell.hear()
         signals: list[Signal] = []
-        for _ in range(_AT_ONCE):
+        for _ in range(_AT_ONCE if self._socket in ready else 0):
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:

@@ -70,7 +70,8 @@ class WriterPort:
     def poll(self, timeout: float) -> Events:
         """What there is to read; waits up to `timeout` seconds for something."""
         ready = dict(self._poller.poll(milliseconds(timeout)))
-        self._bell.hear()
+        if self._bell.fileno() in ready:
+            self._bell.hear()
         return Events(self._pull in ready, self._router in ready)
 
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:

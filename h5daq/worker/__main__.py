@@ -18,7 +18,7 @@ from h5daq.worker.parent import Parent
 def _run() -> int:
     orders, reports = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb", 0)
     os.dup2(2, 1)
-    parent = Parent(bridge(orders, reports))
+    parent = Parent(bridge(orders, reports, to_the_end=True))
     adopt(parent.expect("surroundings"))
     return serve(parent)
 

@@ -1,11 +1,12 @@
 """The courier: takes encoded rows, hears the writer, sends again what got lost.
 
 `ship` is called by the thread that reads: it encodes, and sends at once where the window allows.
-The courier's own thread waits for signals with a deadline, so an idle worker wakes up once or
-twice a second: for the writer's heartbeat and for its own status. Everything that decides what is
+The courier's own thread waits for signals with a deadline; while little is held it rests after
+each round, and hears a handful of positions at once: for a hundred workers on a small computer
+waking up is what costs. Everything that decides what is
 sent stands in `h5daq.flow.delivery`; here are only the lock, the clock and the link.
 
-What is held beyond ``buffer_bytes`` meets the job's overflow policy. A job in constant mode waits
+What is held, and where, is the affair of `h5daq.worker.stock`. A job in constant mode waits
 for a writer that is alive but slow, whatever its policy: nothing but the getter's speed is lost.
 """
 
@@ -20,18 +21,27 @@ from typing import Any
 
 from h5daq.errors import WireError
 from h5daq.flow.batch import Batch
-from h5daq.flow.delivery import Sender
+from h5daq.flow.spooling import Piece
 from h5daq.flow.topics import parse
 from h5daq.flow.wire import encode, encode_rows
+from h5daq.jobs.bell import Bell
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.tally import Tally
 from h5daq.transports.base import WorkerLink
+from h5daq.worker.stock import Stock
 
 __all__ = ["Courier"]
 
 log = logging.getLogger("h5daq.worker")
 
 STATUS_SECONDS = 1.0
+
+REST_SECONDS = 0.2
+"""How long an order may wait while a worker rests. Jobs that wait for triggers don't rest."""
+
+REST_BYTES = 256 << 10
+"""With more than this in hand, positions are heard as they come."""
+
 HELLO_SECONDS = 2.0
 """How long a worker without rows waits for a first sign of the writer before it ends."""
 
@@ -50,8 +60,8 @@ class Courier(threading.Thread):
         Incarnation.
     link : WorkerLink
         To the writer; the courier closes it.
-    hello : bytes
-        Encoded.
+    stock : Stock
+        Where messages are held; the courier closes it.
     tally : Tally
         Where lost rows are counted.
     on_command : callable
@@ -67,7 +77,7 @@ class Courier(threading.Thread):
         job: DAQJob,
         inc: int,
         link: WorkerLink,
-        hello: bytes,
+        stock: Stock,
         tally: Tally,
         *,
         on_command: Callable[[Mapping[str, Any]], None],
@@ -81,9 +91,11 @@ class Courier(threading.Thread):
         self._on_command, self._status, self._on_tick = on_command, status, tick
         self._lock = threading.Lock()
         self._moved = threading.Condition(self._lock)
-        self._sender = Sender(inc, hello=hello)
+        self._stock = stock
         self._heard_at: float | None = None
         self._status_at = 0.0
+        self._bell = Bell()
+        self._rest_bytes = min(REST_BYTES, job.buffer_bytes // 4)
         self._finishing_at: float | None = None
         self._impatient = False
         self._closing = False
@@ -101,24 +113,23 @@ class Courier(threading.Thread):
         except WireError as error:
             return self._refuse(batch, error)
         with self._moved:
-            if not self._make_room(len(message)):
-                self._tally.lost("overflow", batch.n)
-                return False
-            self._sender.put(batch.first, batch.n, message)
+            cause = self._keep(Piece(batch.first, batch.n, message))
+            if cause:
+                self._tally.lost(cause, batch.n)
             self._pump()
-        return True
+        return not cause
 
     def finish(self, timeout: float) -> int:
         """Say goodbye after the last row and wait until it is answered; the rows still held."""
         self._finishing_at = time.monotonic()
         deadline = self._finishing_at + timeout
         with self._moved:
-            self._sender.finish(encode("bye", job=self._job.group, inc=self.inc,
-                                       end=self._sender.end))  # fmt: skip
+            self._stock.finish()
             self._pump()
-            while not self._sender.done and not self._hopeless and time.monotonic() < deadline:
+            self._wake()
+            while not self._stock.done and not self._hopeless and time.monotonic() < deadline:
                 self._moved.wait(min(0.5, max(0.0, deadline - time.monotonic())))
-            return self._sender.held_rows
+            return self._stock.held[0]
 
     def stop_waiting(self) -> None:
         """Nobody waits for room any more, whatever the overflow policy."""
@@ -132,7 +143,12 @@ class Courier(threading.Thread):
     def held(self) -> tuple[int, int]:
         """Rows and bytes that are not committed."""
         with self._lock:
-            return self._sender.held_rows, self._sender.held_bytes
+            return self._stock.held
+
+    @property
+    def trouble(self) -> str:
+        """Why rows can't go to the writer, or not to the spool; empty if they can."""
+        return self.refused or self._stock.trouble
 
     def say(self, kind: str, **fields: Any) -> bool:
         """Send a small message that may be lost; never waits, never raises."""
@@ -146,19 +162,26 @@ class Courier(threading.Thread):
     def redirect(self, data: str, signals: str) -> None:
         """The writer has moved."""
         self._new_endpoints = (data, signals)
-        self._link.wake()
+        self._wake()
 
     def report(self) -> None:
         """Send a status soon."""
         self._status_at = 0.0
-        self._link.wake()
+        self._wake()
 
     def close(self) -> None:
-        """End the thread and the link; what was sent gets a moment to leave."""
+        """End the thread and the link; what is still held is left to the next worker.
+
+        What was sent gets a moment to leave.
+        """
         self._closing = True
-        self._link.wake()
+        self._wake()
         if self.is_alive():
             self.join()
+        with self._lock:
+            left = self._stock.close()
+        if left:
+            log.warning("job %s: %s", self._job.group, left)
         self._link.close(linger=0.2)
 
     # -- the thread --------------------------------------------------------------------------------
@@ -180,10 +203,24 @@ class Courier(threading.Thread):
         with self._moved:
             self._pump()
         self._tick(time.monotonic())
+        self._rest()
+
+    def _rest(self) -> None:
+        busy = self._heard_at is None or self._finishing_at is not None or self._closing
+        if busy or self._job.read_mode == "trigger":
+            return
+        with self._lock:
+            if self._stock.busy(self._rest_bytes):
+                return
+        self._bell.wait(min(REST_SECONDS, self._patience()))
+
+    def _wake(self) -> None:
+        self._bell.ring()
+        self._link.wake()
 
     def _patience(self) -> float:
         with self._lock:
-            deadline = self._sender.next_deadline()
+            deadline = self._stock.speaker.next_deadline()
         wake_at = self._status_at if deadline is None else min(deadline, self._status_at)
         return max(0.0, min(wake_at - time.monotonic(), STATUS_SECONDS))
 
@@ -202,9 +239,11 @@ class Courier(threading.Thread):
     def _move(self, kind: str, fields: dict[str, Any], now: float) -> None:
         try:
             if kind == "position":
-                self._sender.on_position(fields, now)
+                self._stock.speaker.on_position(fields, now)
+                if fields.get("inc") == self.inc and not fields.get("need"):
+                    self.refused = ""
             else:
-                self._sender.on_heartbeat(fields, self._job.group, now)
+                self._stock.speaker.on_heartbeat(fields, self._job.group, now)
         except WireError as error:
             log.warning("job %s: a %s that makes no sense: %s", self._job.group, kind, error)
         self._moved.notify_all()
@@ -213,13 +252,15 @@ class Courier(threading.Thread):
         if cause != self.refused:
             log.error("job %s: the writer refuses its rows: %s", self._job.group, cause)
         self.refused = cause
+        with self._moved:
+            self._stock.set_aside()
 
     def _redirect(self) -> None:
         endpoints, self._new_endpoints = self._new_endpoints, None
         if endpoints is not None:
             self._link.reconnect(*endpoints)
             with self._moved:
-                self._sender.reset_link(time.monotonic())
+                self._stock.speaker.reset_link(time.monotonic())
 
     def _tick(self, now: float) -> None:
         if now >= self._status_at:
@@ -230,7 +271,7 @@ class Courier(threading.Thread):
     # -- under the lock -------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        self._sender.pump(self._link.send, time.monotonic())
+        self._stock.pump(self._link.send, time.monotonic())
 
     @property
     def _alive(self) -> bool:
@@ -238,30 +279,30 @@ class Courier(threading.Thread):
 
     @property
     def _hopeless(self) -> bool:
-        """Nothing is held and no writer was ever heard: nobody will answer the bye."""
-        if self._heard_at is not None or self._sender.held_rows or self._finishing_at is None:
+        """The writer refuses the job, or was never heard while nothing is held: no answer comes."""
+        if self._finishing_at is None:
+            return False
+        if not self.refused and (self._heard_at is not None or self._stock.held[0]):
             return False
         return time.monotonic() - self._finishing_at > HELLO_SECONDS
 
-    def _make_room(self, size: int) -> bool:
-        """Whether a message of `size` bytes may be held; waits or gives up others for it."""
-        if threading.current_thread() is self:
-            # It can't wait for itself, and a batch above the limit is better than one lost.
-            return True
-        keep = max(0, self._job.buffer_bytes - size)
-        while self._sender.held_bytes > keep and self._may_wait:
+    def _keep(self, piece: Piece) -> str:
+        """Hold a message, after waiting for room where that is due; "" or the cause of its loss."""
+        # The courier can't wait for itself, and a batch above the limit is better than one lost.
+        own = threading.current_thread() is self
+        while not own and not self._stock.fits(len(piece.message)) and self._may_wait:
+            self._bell.ring()
             self._moved.wait(0.5)
-        if self._sender.held_bytes <= keep:
-            return True
-        if self._job.overflow == "drop-oldest":
-            self._sender.shed(keep, "overflow")
-        return self._sender.held_bytes <= keep or not self._sender.held_rows
+        return self._stock.keep(piece, must=own)
 
     @property
     def _may_wait(self) -> bool:
         if self._impatient:
             return False
-        return self._job.overflow == "block" or (self._job.read_mode == "constant" and self._alive)
+        if self._job.overflow == "block":
+            return True
+        # Reading goes on while the rows of an earlier worker are sent.
+        return self._job.read_mode == "constant" and self._alive and not self._stock.past
 
     def _refuse(self, batch: Batch, error: WireError) -> bool:
         log.error("job %s: %d rows can't be sent: %s", self._job.group, batch.n, error)

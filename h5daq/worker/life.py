@@ -27,13 +27,17 @@ from h5daq.jobs.job import DAQJob
 from h5daq.jobs.orders import Orders
 from h5daq.jobs.readers import Reader
 from h5daq.jobs.reading import Reading
+from h5daq.jobs.spool import About, Spool
+from h5daq.jobs.spool_places import place_of
 from h5daq.jobs.tally import Failure, Tally
 from h5daq.transports.zmq import WorkerLink
 from h5daq.worker.courier import Courier
 from h5daq.worker.loghandler import Throttle, send_messages
 from h5daq.worker.machine import Figures, fine_timer, harmless_output, heed_signals, no_input
 from h5daq.worker.parent import Parent
+from h5daq.worker.relic import find_relics
 from h5daq.worker.spec import WorkerSpec
+from h5daq.worker.stock import Stock
 
 __all__ = ["DONE", "FAILED", "HELD", "Worker", "main", "serve"]
 
@@ -71,7 +75,7 @@ class Worker:
         self._ending = False
         link = WorkerLink(spec.data, spec.signals, self.job.group)
         self.courier = Courier(
-            self.job, self.inc, link, self._hello(), self.tally,
+            self.job, self.inc, link, self._stock(), self.tally,
             on_command=self._on_command, status=self._status, tick=self._tick,
         )  # fmt: skip
         self._collector = Collector(
@@ -106,6 +110,7 @@ class Worker:
         if self._parent is not None:
             self._parent.listen(self._obey)
             self._parent.tell("ready")
+        self.courier.report()
         try:
             self._reader.run()
         finally:
@@ -115,12 +120,23 @@ class Worker:
         self.courier.report()
         held = self.courier.finish(self.spec.drain_timeout)
         if held:
-            log.warning("job %s: ends with %d rows that nobody took", self.job.group, held)
+            log.warning("job %s: ends with %d rows that the writer did not take",
+                        self.job.group, held)  # fmt: skip
         return HELD if held else DONE
 
-    def _hello(self) -> bytes:
+    def _stock(self) -> Stock:
+        job, spec = self.job, self.spec
+        relics = find_relics(job.group, spec.home)
+        spool = None
+        if job.spool != "never":
+            about = About(job.group, self.inc, spec.home, self._hello(spooled=True))
+            spool = Spool(place_of(spec.run, job.group, self.inc), about, job.spool_bytes)
+        return Stock(job, self.inc, self._hello(), spool, relics)
+
+    def _hello(self, **fields: Any) -> bytes:
         job, schema = self.job, self.job.schema
-        fields: dict[str, Any] = {"cause": self.spec.cause} if self.spec.cause else {}
+        if self.spec.cause:
+            fields["cause"] = self.spec.cause
         return encode(
             "hello", job=job.group, inc=self.inc, schema=schema.to_wire(), attrs=job.attrs,
             host=socket.gethostname(), pid=os.getpid(), mode=job.read_mode,
@@ -182,7 +198,7 @@ class Worker:
         }
 
     def _state(self, held: int) -> tuple[str, str]:
-        text = self.courier.refused or self.tally.last_text
+        text = self.courier.trouble or self.tally.last_text
         if self._reader is None:
             return "starting", text
         hanging = self._hanging(time.monotonic())
@@ -190,7 +206,8 @@ class Worker:
             return "hanging", f"a reading has been under way for {hanging:.0f} s"
         if self.orders.stopped:
             return "draining", f"{held} rows held"
-        return ("paused" if self.orders.paused else "reading"), text if self.tally.streak else ""
+        trouble = self.courier.trouble or self.tally.streak
+        return ("paused" if self._reader.resting else "reading"), text if trouble else ""
 
     def _hanging(self, now: float) -> float:
         """For how many seconds, 0 if it isn't."""
@@ -226,8 +243,7 @@ class Worker:
         log.error("job %s: the getter does not return: ending without it", self.job.group)
         code = self._drain()
         self.courier.close()
-        if self._parent is not None:
-            self._parent.tell("done")
+        _tell(self._parent, "done")
         os._exit(code)
 
 
@@ -260,20 +276,20 @@ def _live(spec_bytes: bytes, parent: Parent | None) -> int:
     no_input()
     try:
         code = Worker(WorkerSpec.from_bytes(spec_bytes), parent).run()
+        _tell(parent, "done")
     except H5daqError as error:
-        return _fail(parent, error)
-    if parent is not None:
-        parent.tell("done")
-        parent.close()
+        log.error("%s", error)
+        _tell(parent, "failed", text=str(error))
+        code = FAILED
+    finally:
+        if parent is not None:
+            parent.close()
     return code
 
 
-def _fail(parent: Parent | None, error: H5daqError) -> int:
-    log.error("%s", error)
+def _tell(parent: Parent | None, kind: str, **fields: Any) -> None:
     if parent is not None:
-        parent.tell("failed", text=str(error))
-        parent.close()
-    return FAILED
+        parent.tell(kind, **fields)
 
 
 def _close(job: DAQJob, reading: Reading) -> None:

@@ -30,6 +30,9 @@ class WorkerSpec:
         The writer's endpoints.
     run : str
         Id of the run.
+    home : str
+        Directory of the writer's files. Rows that an earlier worker could not deliver are sent
+        on only if they were taken for the same one.
     cause : str
         Why the worker before this one ended; empty for the first.
     log_level : str or int
@@ -46,6 +49,7 @@ class WorkerSpec:
     data: str
     signals: str
     run: str = ""
+    home: str = ""
     cause: str = ""
     log_level: str | int = "INFO"
     batch_interval: float | None = None

@@ -38,7 +38,8 @@ class Answers:
     desk : Desk
         What can be asked of the writer.
     begin_stop : callable
-        Begins the stop; takes the drain timeout in seconds or None.
+        Begins the stop; takes the drain timeout in seconds or None, and the jobs whose workers
+        are known to be dead.
     stopped : callable
         Whether the last file is sealed.
     """
@@ -46,7 +47,7 @@ class Answers:
     def __init__(
         self,
         desk: Desk,
-        begin_stop: Callable[[float | None], None],
+        begin_stop: Callable[[float | None, list[str]], None],
         stopped: Callable[[], bool],
     ) -> None:
         self._desk = desk
@@ -88,7 +89,11 @@ class Answers:
 
     def _stop(self, args: dict[str, Any]) -> Later:
         timeout = args.get("drain_timeout")
-        self._begin_stop(None if timeout is None else _number("drain_timeout", timeout))
+        if timeout is not None and _number("drain_timeout", timeout) < 0:
+            text = f"drain_timeout must be 0 or more, not {timeout}"
+            raise _refusal(ErrorCode.BAD_ARGUMENT, text)
+        gone = _names("gone", args.get("gone") or [])
+        self._begin_stop(None if timeout is None else float(timeout), gone)
         return Later(self._stopped, self._desk.stop_report)
 
     def _peek(self, args: dict[str, Any]) -> Any:
@@ -116,14 +121,18 @@ class Answers:
 
     def _jobs(self, args: dict[str, Any]) -> list[str]:
         known = self._desk.job_names()
-        wanted = args.get("jobs") or known
-        if not isinstance(wanted, list):
-            raise _refusal(ErrorCode.BAD_ARGUMENT, f"jobs must be a list, not {wanted!r:.80}")
+        wanted = _names("jobs", args.get("jobs") or known)
         unknown = [job for job in wanted if job not in known]
         if unknown:
             names = ", ".join(known) or "none yet"
             raise _refusal(ErrorCode.BAD_ARGUMENT, f"no job {unknown[0]!r}; there are: {names}")
-        return list(wanted)
+        return wanted
+
+
+def _names(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _refusal(ErrorCode.BAD_ARGUMENT, f"{name} must be a list of names, not {value!r:.80}")
+    return value
 
 
 def _number(name: str, value: Any) -> float:

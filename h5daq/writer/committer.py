@@ -85,7 +85,7 @@ class Publisher:
     def know(self, jobs: Iterable[JobState]) -> None:
         """Begin with jobs whose rows an earlier writer has committed."""
         for job in jobs:
-            self.positions[job.job] = (job.inc, job.next[job.inc])
+            self.positions[job.job] = (job.speaker, job.next[job.speaker])
             self.totals[job.job] = job.rows
 
     def tell(self, note: Note, now: float) -> None:

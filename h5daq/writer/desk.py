@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
-from h5daq.writer.committer import Publisher
+from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.intake import Intake
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
 
 __all__ = ["Desk"]
+
+_PEEK_ELEMENTS = 8192
+"""Longest array in the answer to a peek; a message's lists can't be longer."""
 
 
 class Desk:
@@ -34,35 +37,71 @@ class Desk:
         journal: Journal | MemoryJournal,
         store: Store,
         publisher: Publisher,
+        committer: Committer,
         builder: Builder,
     ) -> None:
         self._settings = settings
         self.endpoints = endpoints
         self._intake, self._journal, self._store = intake, journal, store
-        self._publisher, self._builder = publisher, builder
+        self._publisher, self._committer, self._builder = publisher, committer, builder
         self._ledger = intake.ledger
-        self._orders: dict[str, dict[int, dict[str, Any]]] = {}
+        self._orders: dict[str, deque[dict[str, Any]]] = {}
         self._last_seq = 0
         self.stopping = False
 
+    # -- orders ------------------------------------------------------------------------------
+
     def order(self, job: str, verb: str, n: int) -> None:
-        """Tell a worker something, again each second until it says that it has done so."""
-        orders = self._orders.setdefault(job, {})
-        # Above every number of an earlier writer, so that a worker takes none for one it has done.
-        seq = self._last_seq = max(int(time.time() * 1000), self._last_seq + 1)
-        orders[seq] = {"seq": seq, "verb": verb, "n": n}
-        self._publisher.send("command", job, **orders[seq])
+        """Tell a worker something, again each second until it says that it has done so.
+
+        One order is under way at a time, since a worker that has heard the second one before the
+        first would take the first for old. Triggers that wait become one.
+        """
+        orders = self._orders.setdefault(job, deque())
+        if len(orders) > 1 and orders[-1]["verb"] == verb == "trigger":
+            orders[-1]["n"] += n
+            return
+        orders.append({"seq": self._next_seq(job), "verb": verb, "n": n})
+        if len(orders) == 1:
+            self._publisher.send("command", job, **orders[0])
+
+    def _next_seq(self, job: str) -> int:
+        """Above all that the worker has seen, also from an earlier writer with another clock."""
+        done = int(self._intake.statuses.get(job, {}).get("cmd") or 0)
+        self._last_seq = max(self._last_seq + 1, done + 1, int(time.time() * 1000))
+        return self._last_seq
 
     def order_done(self, job: str, seq: int) -> None:
-        orders = self._orders.get(job, {})
-        for done in [s for s in orders if s <= seq]:
-            del orders[done]
+        """A worker has done its orders up to `seq`; it is told the next one."""
+        orders = self._orders.get(job)
+        if not orders or orders[0]["seq"] > seq:
+            return
+        while orders and orders[0]["seq"] <= seq:
+            orders.popleft()
+        if orders:
+            self._publisher.send("command", job, **orders[0])
 
     def repeat_orders(self) -> None:
         """Say again what no worker has confirmed: a PUB socket may have lost it."""
+        if self.stopping:
+            self.order_stop()
         for job, orders in self._orders.items():
-            for order in orders.values():
-                self._publisher.send("command", job, **order)
+            if orders:
+                self._publisher.send("command", job, **orders[0])
+
+    def order_stop(self) -> None:
+        """Tell each worker to stop that has not ended and was not told, also late ones."""
+        for job in self.unfinished():
+            orders = self._orders.get(job) or ()
+            if not any(order["verb"] == "stop" for order in orders):
+                self.order(job, "stop", 1)
+
+    def unfinished(self) -> list[str]:
+        """Jobs whose newest worker has not said goodbye."""
+        ended = self._intake.ended
+        return [j.job for j in self._ledger.jobs.values() if (j.job, j.inc) not in ended]
+
+    # -- wishes and questions --------------------------------------------------------------------
 
     def request_flush(self) -> int:
         """Ask for a checkpoint of everything received; returns the lsn it must reach to."""
@@ -83,9 +122,9 @@ class Desk:
         return sorted(self._ledger.jobs)
 
     def newest(self, job: str) -> dict[str, Any] | None:
-        """The newest row that was told of a job."""
+        """The newest row that was told of a job; very large arrays are left out."""
         change = self._publisher.newest.get(job)
-        return None if change is None else change.batch.last_row(change.schema, sys.maxsize)
+        return None if change is None else change.batch.last_row(change.schema, _PEEK_ELEMENTS)
 
     def file_state(self) -> dict[str, Any]:
         """The newest file: name and planned end."""
@@ -93,7 +132,8 @@ class Desk:
         return {"file": str(Path(self._settings.directory) / files[-1].name) if files else None}
 
     def trouble(self) -> str:
-        return self._intake.stalled or self._store.trouble
+        """What keeps rows from being committed, or from the files; empty if nothing does."""
+        return self._intake.stalled or self._committer.trouble or self._store.trouble
 
     def status(self) -> dict[str, Any]:
         """The state of the run, the writer and each job."""
@@ -109,7 +149,10 @@ class Desk:
                 **self.file_state(),
             },
             "writer": self._writer_status(),
-            "jobs": {job: self._job_status(job) for job in self.job_names()},
+            "jobs": {
+                **{job: _unwelcome(why) for job, why in self._intake.unwelcome.items()},
+                **{job: self._job_status(job) for job in self.job_names()},
+            },
         }
 
     def _writer_status(self) -> dict[str, Any]:
@@ -122,7 +165,7 @@ class Desk:
             "last_checkpoint": self._store.last_checkpoint,
             "checkpoint_seconds": self._store.checkpoint_seconds,
             "checkpoint_bytes": self._builder.redo_bytes,
-            "disk_free": shutil.disk_usage(self._settings.directory).free,
+            "disk_free": _free_bytes(self._settings.directory),
             "refused": dict(self._intake.refused),
             "trouble": self.trouble(),
             "insecure": self._settings.insecure,
@@ -135,7 +178,7 @@ class Desk:
         told = self._intake.statuses.get(name, {})
         return {
             "state": "ended" if (name, job.inc) in self._intake.ended else told.get("state", "new"),
-            "rows": job.rows,
+            "rows": self._publisher.totals.get(name, 0),
             "lost": job.lost,
             "late": job.late,
             "inc": job.inc,
@@ -153,9 +196,19 @@ class Desk:
 
     def stop_report(self) -> dict[str, Any]:
         """What a stop leaves: the sealed files, and the rows that unreachable workers hold."""
-        held = {}
-        for job in self._ledger.jobs.values():
-            rows = int(self._intake.statuses.get(job.job, {}).get("held") or 0)
-            if (job.job, job.inc) not in self._intake.ended and rows:
-                held[job.job] = rows
+        told = {job: self._intake.statuses.get(job, {}).get("held") for job in self.unfinished()}
+        held = {job: rows for job, rows in told.items() if rows}
         return {"files": [str(path) for path in self._builder.sealed], "held": held}
+
+
+def _unwelcome(why: str) -> dict[str, Any]:
+    """The state of a job whose hello was refused."""
+    return {"state": "refused", "rows": 0, "message": why}
+
+
+def _free_bytes(directory: str) -> int | None:
+    try:
+        return shutil.disk_usage(directory).free
+    except OSError:
+        # The directory may have vanished; that is no reason not to answer.
+        return None

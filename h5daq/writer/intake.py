@@ -27,6 +27,10 @@ __all__ = ["Intake"]
 log = logging.getLogger("h5daq.writer")
 
 
+_MOST_UNWELCOME = 1000
+"""Refused jobs that are kept for the status; their names are anybody's choice."""
+
+
 class Appender(Protocol):
     """The part of a journal that the intake needs."""
 
@@ -67,11 +71,13 @@ class Intake:
         self._clock = clock
         self._directories: set[str] = set()
         self._marked = 0
+        self._greeted: set[tuple[str, int]] = set()
         self.note = Note()
         self.refused: Counter[str] = Counter()
-        self.received_bytes = 0
+        self.received_bytes = self.journaled_bytes = 0
         self.received_rows = 0
         self.stalled = ""
+        self.unwelcome: dict[str, str] = {}
         self.statuses: dict[str, dict[str, Any]] = {}
         self.ended: set[tuple[str, int]] = set()
         self.remarks: list[tuple[str, str, dict[str, Any]]] = []
@@ -91,10 +97,12 @@ class Intake:
         except WireError as error:
             self._refuse(error)
             self.note.refused[head.job] = str(error)
+            if head.k == "hello" and len(self.unwelcome) < _MOST_UNWELCOME:
+                self.unwelcome[head.job] = str(error)
         except StorageError as error:
             self._stall(error)
             if head.k == "status":
-                self._after(head)
+                self._after(head, Verdict.KNOWN)
 
     def collect(self) -> Note:
         """What was noted since the last time."""
@@ -121,13 +129,23 @@ class Intake:
         if head.k == "status":
             self.statuses[head.job] = head.fields
             self.remarks.append(("status", head.job, head.fields))
-        elif head.k == "bye" and head.fields.get("end", 0) <= job.next[head.inc]:
-            self.ended.add((head.job, head.inc))
-            self.note.byes.add((head.job, head.inc))
+        elif head.k == "hello":
+            self._greeted.add((head.job, head.inc))
+        elif head.k == "bye":
+            self._bye(head, job.next[head.inc])
         # What was taken before is dropped without an answer: answers to repeats breed repeats.
         if verdict is not Verdict.KNOWN or head.k in ("hello", "bye"):
             self.note.positions[head.job, head.inc] = job.next[head.inc]
         self.note.strangers.discard((head.job, head.inc))
+
+    def _bye(self, head: Head, position: int) -> None:
+        """The end of a worker, if nothing is missing and it is sure to hear that."""
+        # Who has not greeted this writer, but an earlier one, may not be listening to it yet; the
+        # position brings it to say hello, and then goodbye again.
+        if head.fields.get("end", 0) <= position and (head.job, head.inc) in self._greeted:
+            if not head.fields.get("spooled"):
+                self.ended.add((head.job, head.inc))
+            self.note.byes.add((head.job, head.inc))
 
     def _journal_message(self, head: Head, message: memoryview) -> None:
         if head.k == "rows":
@@ -142,6 +160,7 @@ class Intake:
     def _append(self, message: memoryview | bytes) -> int:
         lsn = self._journal.append(message)
         self.note.bytes += len(message)
+        self.journaled_bytes += len(message)
         self.ledger.apply(message)
         return lsn
 
@@ -152,6 +171,7 @@ class Intake:
         self._journal.append(message)
         self.ledger.apply_rows(head, batch)
         self.note.bytes += len(message)
+        self.journaled_bytes += len(message)
         self.received_bytes += len(message)
         self.received_rows += batch.n
         job = self.ledger.jobs[head.job]

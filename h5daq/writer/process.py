@@ -8,6 +8,7 @@ said goodbye or ``drain_timeout`` is over.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import secrets
@@ -17,24 +18,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from h5daq.errors import RequestError, WireError
-from h5daq.flow import requests
+from h5daq.errors import StorageError
 from h5daq.flow.ledger import Ledger
 from h5daq.flow.planner import Planner
-from h5daq.flow.records import EndRecord, RunRecord
+from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import Calendar
 from h5daq.logs import log_remote
 from h5daq.storage.checkpoint import Builder, BuilderOptions
 from h5daq.storage.journal import Journal, MemoryJournal
-from h5daq.storage.lock import DirectoryLock
-from h5daq.storage.recovery import Recovered, end_interrupted, journal_directory, replay
+from h5daq.storage.lock import DirectoryLock, make_directory
+from h5daq.storage.recovery import (
+    Recovered,
+    end_interrupted,
+    journal_directory,
+    mark_kept,
+    replay,
+)
 from h5daq.storage.transaction import recover_directory
+from h5daq.transports.base import Events
 from h5daq.transports.zmq import WriterPort
-from h5daq.writer.answers import Answers, Later
+from h5daq.writer.answers import Answers
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
+from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
 
@@ -43,11 +51,14 @@ __all__ = ["Writer", "endpoints_file"]
 log = logging.getLogger("h5daq.writer")
 
 _TICK_SECONDS = 1.0
-_MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 512, 16 << 20
+_MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 512, 4 << 20
 _MEMORY_BYTES, _MEMORY_CHECKPOINT_BYTES = 160 << 20, 32 << 20
 """Without a journal: what is kept in memory at most, and at which a checkpoint comes."""
 
-_CATCH_UP_SECONDS = 0.05
+_LAG_BYTES = 40 << 20
+"""Committed entries that the files may be behind, of those that the journal keeps in memory."""
+
+_CATCH_UP_SECONDS = 0.005
 """How long the sockets are left alone at a time while the files catch up."""
 
 
@@ -78,17 +89,17 @@ class Writer:
         self._failure: BaseException | None = None
         self._stop_by: float | None = None
         self._stop_asked = False
+        self._gone: set[str] = set()
         self._caught_up = threading.Event()
         in_memory = settings.durability == "none"
         self._limit_bytes = _MEMORY_BYTES if in_memory else settings.journal_bytes
-        self._later: list[tuple[Any, requests.Request, Later]] = []
         self._tick_at = 0.0
 
     # -- beginning -----------------------------------------------------------------------------
 
     def open(self) -> None:
         """Lock the directory, recover, bind the sockets, begin (or go on with) the run."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._enter_directory()
         self._lock = DirectoryLock(self.directory)
         self._lock.acquire()
         finished = [found.path for found in recover_directory(self.directory)]
@@ -102,6 +113,16 @@ class Writer:
         self._assemble(builder)
         self._begin_run()
         self._save_endpoints()
+
+    def _enter_directory(self) -> None:
+        if self.settings.make_directory:
+            make_directory(self.directory)
+        elif not self.directory.is_dir():
+            raise StorageError(
+                errno.ENOENT,
+                "the directory has vanished, and is waited for: mount it again, or make it anew",
+                str(self.directory),
+            )
 
     def _recover(self, options: BuilderOptions) -> Builder:
         """Replay the journal on disk; end the run in it unless it is ours."""
@@ -143,6 +164,7 @@ class Writer:
     def _assemble(self, builder: Builder) -> None:
         settings = self.settings
         self.builder = builder
+        self._replayed_bytes = builder.bytes_read
         self.notes = Notes()
         planner = Planner(
             Calendar(settings.rollover),
@@ -172,9 +194,11 @@ class Writer:
             self.journal,
             self.store,
             self.publisher,
+            self.committer,
             builder,
         )
-        self.answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
+        answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
+        self.replies = Replies(self.port, answers, self.intake.refused)
 
     def _make_store(self, builder: Builder) -> Store:
         settings = self.settings
@@ -198,6 +222,7 @@ class Writer:
             self.intake.record(run)
             self.intake.record(self.planner.first(now))
         self.intake.know_directories()
+        self.publisher.know(ledger.jobs.values())
         self.notes.deliver(self.intake.collect())
 
     def _save_endpoints(self) -> None:
@@ -225,17 +250,14 @@ class Writer:
         self.committer.start()
         self.store.start()
         while not self.stopped:
-            self.port.poll(self._patience())
-            self._receive()
+            self._receive(self.port.poll(self._patience()))
             self._tick()
             if self._stop_asked:
-                self.begin_stop(None)
-            self._send_later()
-            if self._failure is not None:
-                raise self._failure
+                self.begin_stop(None, [])
+            self._raise_failure()
             if self._stop_by is not None and self._drained():
                 self._finish()
-        self._send_later()
+        self.replies.send_ready()
 
     def close(self) -> None:
         """Let go of sockets, lock and endpoints file."""
@@ -246,31 +268,38 @@ class Writer:
     def _patience(self) -> float:
         return max(0.0, min(self._tick_at - time.monotonic(), _TICK_SECONDS))
 
-    def _receive(self) -> None:
-        if self._has_room():
+    def _receive(self, events: Events) -> None:
+        if events.data and self._has_room():
             for frame in self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE):
                 self.intake.take(frame.buffer)
         self._remark()
         note = self.intake.collect()
         if not note.empty:
             self.notes.deliver(note)
-        for identity, frames in self.port.receive_requests():
-            self._request(identity, frames)
+        if events.requests:
+            self.replies.receive()
+        self.replies.send_ready()
 
     def _has_room(self) -> bool:
         """Whether the files keep up. If they don't, the sockets fill up and the workers wait.
 
         A writer that can't store at all reads on and takes nothing, so as to stay in touch.
         """
-        full = self.journal.waiting_bytes + 2 * _BYTES_AT_ONCE > self._limit_bytes
-        if not full or self._trouble():
+        waiting = self.journal.waiting_bytes
+        full = waiting > self._limit_bytes // 2 and waiting + 2 * _BYTES_AT_ONCE > self._limit_bytes
+        if full or self.intake.stalled:
+            # They might otherwise wait for their time, or for bytes that have no room to come.
+            self.store.flush(self.journal.last)
+        if not (full or self._lagging()) or self.desk.trouble():
             return True
         self._caught_up.clear()
         self._caught_up.wait(_CATCH_UP_SECONDS)
         return False
 
-    def _trouble(self) -> str:
-        return self.intake.stalled or self.store.trouble
+    def _lagging(self) -> bool:
+        """Whether the files are so far behind that entries would have to be read from disk."""
+        unread = self.intake.journaled_bytes - (self.builder.bytes_read - self._replayed_bytes)
+        return unread > _LAG_BYTES
 
     def _checkpointed(self) -> None:
         self._caught_up.set()
@@ -289,15 +318,16 @@ class Writer:
         if time.monotonic() < self._tick_at:
             return
         self._tick_at = time.monotonic() + _TICK_SECONDS
-        self.intake.tick()
+        self.intake.tick(self.store.done_lsn)
         self._heartbeat()
         self.desk.repeat_orders()
         if self._stop_by is None and self._parent_gone():
             log.warning("the process that started this writer is gone: draining, then sealing")
-            self.begin_stop(None)
+            self.begin_stop(None, [])
 
     def _heartbeat(self) -> None:
-        positions = {job.job: [job.inc, job.next[job.inc]] for job in self._ledger.jobs.values()}
+        # What is committed, not what has come: workers forget their rows by it.
+        positions = dict(self.publisher.positions)
         self.publisher.send(
             "heartbeat", "", boot=self.boot, run=self.settings.run_id, time=self.clock(),
             positions=positions, stalled=self.desk.trouble(),
@@ -305,7 +335,7 @@ class Writer:
 
     def _window(self) -> int:
         return max(
-            256 << 10, min(16 << 20, self.settings.window_bytes // max(1, len(self._ledger.jobs)))
+            256 << 10, min(32 << 20, self.settings.window_bytes // max(1, len(self._ledger.jobs)))
         )
 
     def _fail(self, error: BaseException) -> None:
@@ -314,74 +344,63 @@ class Writer:
 
     # -- stopping ----------------------------------------------------------------------------
 
-    def begin_stop(self, drain_timeout: float | None) -> None:
-        """Ask all workers to stop, and wait for what they hold."""
+    def begin_stop(self, drain_timeout: float | None, gone: list[str]) -> None:
+        """Ask all workers to stop, and wait for what they hold.
+
+        Parameters
+        ----------
+        drain_timeout : float or None
+            Seconds to wait; by default as in the settings.
+        gone : list of str
+            Jobs whose workers are dead, and hold nothing any more.
+        """
+        self._gone = set(gone)
         if self._stop_by is None:
             wait = self.settings.drain_timeout if drain_timeout is None else drain_timeout
             self._stop_by = time.monotonic() + wait
             self.desk.stopping = True
-            for job in self.desk.job_names():
-                self.desk.order(job, "stop", 1)
+            self.desk.order_stop()
 
     def ask_stop(self) -> None:
         """Stop soon. Does next to nothing itself: it is called from a signal handler."""
         self._stop_asked = True
 
     def _drained(self) -> bool:
-        ended = self.intake.ended
-        waiting = [j for j in self._ledger.jobs.values() if (j.job, j.inc) not in ended]
+        waiting = set(self.desk.unfinished()) - self._gone
         return not waiting or time.monotonic() >= (self._stop_by or 0.0)
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
-        self.intake.record(EndRecord(self.clock()))
+        if not self.intake.end():
+            return
         self.notes.deliver(self.intake.collect())
         self.notes.close()
-        self.committer.join()
+        self._outlast(self.committer)
         self.store.close()
-        while self.store.is_alive() and self._failure is None:
-            self.store.join(0.2)
-            self._send_status_only()
-        if self._failure is not None:
-            raise self._failure
-        self.journal.close()
+        self._outlast(self.store)
+        self._close_journal()
         self._report_held()
         self.stopped = True
 
-    def _send_status_only(self) -> None:
-        for identity, frames in self.port.receive_requests():
-            self._request(identity, frames)
+    def _outlast(self, thread: threading.Thread) -> None:
+        """Wait for a thread's end; requests are answered meanwhile."""
+        while thread.is_alive() and self._failure is None:
+            thread.join(0.1)
+            self.replies.receive()
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _close_journal(self) -> None:
+        try:
+            mark_kept(self.journal, self.builder)
+            self.journal.close()
+        except StorageError as error:
+            # Everything is in the files; the next start looks at them once more.
+            log.warning("the journal could not be closed: %s", error)
 
     def _report_held(self) -> None:
         for job, held in self.desk.stop_report()["held"].items():
             log.warning("job %s: stopped with %d rows still held by its worker", job, held)
-
-    # -- requests -----------------------------------------------------------------------------
-
-    def _request(self, identity: Any, frames: list[Any]) -> None:
-        try:
-            request = requests.decode_request(frames)
-        except WireError as error:
-            self.intake.refused[error.cause] += 1
-            code = requests.ErrorCode.BAD_REQUEST
-            reply = requests.encode_failure(requests.id_of(frames), code, str(error))
-            self.port.reply(identity, reply)
-            return
-        try:
-            result = self.answers.answer(request.verb, request.args)
-        except RequestError as error:
-            code = requests.ErrorCode(error.code)
-            self.port.reply(identity, requests.encode_failure(request.id, code, str(error)))
-            return
-        later = result if isinstance(result, Later) else Later(lambda: True, lambda: result)
-        self._later.append((identity, request, later))
-        self._send_later()
-
-    def _send_later(self) -> None:
-        waiting = []
-        for identity, request, later in self._later:
-            if later.ready():
-                self.port.reply(identity, requests.encode_reply(request.id, later.result()))
-            else:
-                waiting.append((identity, request, later))
-        self._later = waiting

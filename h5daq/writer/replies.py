@@ -54,10 +54,9 @@ class Replies:
         self._waiting: list[tuple[bytes, int, Later]] = []
 
     def receive(self) -> None:
-        """Take the requests that have come, and answer what can be answered."""
+        """Take the requests that have come; what can be answered at once is."""
         for identity, frames in self._port.receive_requests():
             self._take(identity, frames)
-        self.send_ready()
 
     def send_ready(self) -> None:
         """Send the answers that can be given by now."""

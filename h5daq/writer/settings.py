@@ -31,6 +31,10 @@ class WriterSettings:
         Endpoints to bind.
     durability : {"fsync", "os", "none"}
         What a commit waits for.
+    make_directory : bool
+        Make `directory` if it is missing. A writer that is started again must not: what it wrote
+        to is gone, with a disk that was unmounted perhaps, and nothing may go to another in its
+        place.
     """
 
     directory: str
@@ -54,10 +58,11 @@ class WriterSettings:
     journal_bytes: int = 4 << 30
     segment_bytes: int = 64 << 20
     stream_bytes: int = 16 << 20
-    checkpoint_bytes: int = 512 << 20
+    checkpoint_bytes: int = 128 << 20
     overlay_bytes: int = 64 << 20
     log_level: str = "INFO"
     insecure: bool = False
+    make_directory: bool = True
 
     def to_bytes(self) -> bytes:
         """The settings as they are sent."""

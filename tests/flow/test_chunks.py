@@ -120,10 +120,10 @@ def test_other_types_are_filled_with_zero(dtype, zero):
 
 
 @given(st.integers(1, 1 << 26), st.integers(1, 1 << 40))
-def test_a_chunk_has_4_kib_to_1_mib_or_one_row(row_bytes, expected):
+def test_a_chunk_has_1_kib_to_1_mib_or_one_row(row_bytes, expected):
     rows = chunk_rows(row_bytes, expected)
     assert rows == 1 or rows * row_bytes <= 1 << 20
-    assert (rows + 1) * row_bytes > 4096
+    assert (rows + 1) * row_bytes > 1024
 
 
 def test_the_users_chunk_length_is_taken_as_it_is_within_memory():

@@ -9,7 +9,14 @@ from h5daq.errors import WireError
 from h5daq.flow import wire
 from h5daq.flow.batch import Batch
 from h5daq.flow.ledger import Ledger, Place, Sealed, Verdict
-from h5daq.flow.records import EndRecord, FileRecord, RunRecord, SealRecord, encode_record
+from h5daq.flow.records import (
+    EndRecord,
+    FileRecord,
+    MarkRecord,
+    RunRecord,
+    SealRecord,
+    encode_record,
+)
 from h5daq.flow.schema import Column, Schema
 
 SCHEMA = Schema((Column("time", np.dtype("<f8")), Column("T", np.dtype("<f8"))))
@@ -129,6 +136,34 @@ def test_skipped_numbers_and_reported_counts_are_losses():
     assert ledger.jobs["tank"].next[1] == 3
 
 
+def test_the_chain_ends_with_the_last_file_that_has_rows():
+    ledger = begun(hello(), rows([1.0]), second_file())
+    (last,) = ledger.apply(encode_record(EndRecord(50.0)))
+    assert (last.file.id, last.seal.following, last.seal.end) == (10, 0, 50.0)
+
+
+def test_a_status_without_counts_takes_none_back():
+    ledger = begun(hello())
+    ledger.apply(wire.encode("status", job="tank", inc=1, counts={"shape": 2}))
+    assert judge(ledger, wire.encode("status", job="tank", inc=1)) is Verdict.KNOWN
+    assert judge(ledger, wire.encode("status", job="tank", inc=1, counts={})) is Verdict.TAKE
+
+
+def test_absurd_counts_still_fit_into_a_file():
+    ledger = begun(hello())
+    for first in (0, 1 << 62):
+        skip = wire.encode("skip", job="tank", inc=1, first=first, n=1 << 62, cause="trimmed")
+        ledger.apply(skip)
+    assert np.int64(ledger.jobs["tank"].lost["trimmed"]) == 2**63 - 1
+
+
+def test_a_mark_changes_nothing():
+    ledger = begun(hello(), rows([1.0]))
+    before = ledger.snapshot()
+    assert ledger.apply(encode_record(MarkRecord(3))) == []
+    assert ledger.snapshot() == before
+
+
 def test_other_columns_under_the_same_name_are_a_schema_change():
     ledger = begun(hello(), rows([1.0]))
     assert ledger.schema_changes(wire.decode_head(hello(inc=2, schema=OTHER)))
@@ -161,3 +196,36 @@ def test_a_snapshot_anywhere_and_a_replay_lead_to_the_same_state(steps, cut):
             resumed = Ledger.restore(resumed.snapshot())
         assert placed(resumed.apply(message)) == effects[index]
     assert Ledger.restore(whole.snapshot()).snapshot() == resumed.snapshot()
+
+
+def spooled(inc, **more):
+    return hello(inc=inc, spooled=True, **more)
+
+
+def test_a_spooled_hello_counts_no_restart_and_names_no_worker():
+    ledger = begun(spooled(5, pid=50))
+    assert not ledger.jobs["tank"].met
+    ledger.apply(rows([1.0], inc=5))
+    ledger.apply(spooled(6))
+    ledger.apply(hello(inc=7, pid=70))
+    job = ledger.jobs["tank"]
+    assert (job.restarts, job.inc, job.pid, job.met, job.spooled) == ([], 7, 70, True, None)
+    assert job.next == {5: 1, 6: 0, 7: 0}
+
+
+def test_a_job_stays_its_own_workers_while_a_spool_is_sent():
+    ledger = begun(hello(inc=1, pid=10), spooled(5, pid=50))
+    job = ledger.jobs["tank"]
+    assert (job.inc, job.pid, job.speaker) == (1, 10, 5)
+    assert judge(ledger, spooled(5)) is Verdict.KNOWN
+    assert judge(ledger, hello(inc=1)) is Verdict.TAKE
+
+
+def test_the_spool_of_a_worker_that_died_in_this_run_is_one_restart():
+    ledger = begun(hello(inc=1), rows([1.0]))
+    assert judge(ledger, spooled(1)) is Verdict.KNOWN
+    ledger.apply(spooled(9))
+    ledger.apply(spooled(1, schema=OTHER))
+    ledger.apply(hello(inc=2, cause="killed", time=3.0))
+    assert ledger.jobs["tank"].restarts == [(3.0, "killed")]
+    assert Ledger.restore(ledger.snapshot()).jobs == ledger.jobs

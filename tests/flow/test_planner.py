@@ -121,6 +121,16 @@ def test_a_schema_change_moves_every_job_at_once():
     assert {job.file for job in run.ledger.jobs.values()} == {new}
 
 
+def test_a_schema_change_finds_a_file_of_its_own_also_when_the_newest_is_still_empty():
+    run = Run(size=40)
+    run.rows("a", [200.0, 201.0, 202.0])
+    run.rows("a", [202.5], now=203.0)
+    assert [file.rows for file in run.ledger.files] == [4, 0]
+    run.record(run.planner.on_schema_change(run.ledger, 204.0))
+    assert [file.rows for file in run.ledger.files] == [4, 0]
+    assert run.ledger.jobs["a"].file == run.ledger.files[-1].id
+
+
 def test_a_clock_that_was_set_by_decades_is_not_counted_through():
     run = Run()
     run.rows("a", [200.0])

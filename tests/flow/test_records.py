@@ -9,6 +9,7 @@ from h5daq.flow import wire
 from h5daq.flow.records import (
     EndRecord,
     FileRecord,
+    MarkRecord,
     RunRecord,
     SealRecord,
     decode_record,
@@ -24,6 +25,7 @@ RECORDS = st.one_of(
               st.dictionaries(st.text(), st.integers(-9, 9) | st.text() | st.lists(st.text()))),
     st.builds(SealRecord, IDS, TIMES, IDS),
     st.builds(EndRecord, TIMES, st.booleans()),
+    st.builds(MarkRecord, IDS),
 )  # fmt: skip
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.synchronize
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from h5daq.errors import StorageError
 from h5daq.jobs import DAQJob
+from h5daq.jobs.collector import Collector
 from h5daq.jobs.locks import HostLock
+from h5daq.jobs.orders import Orders
+from h5daq.jobs.readers import Reader
+from h5daq.jobs.tally import Tally
 
 
 def test_two_holders_at_a_time_there_are_not(tmp_path: Path) -> None:
@@ -65,11 +72,6 @@ def test_a_process_that_is_killed_holds_no_lock(tmp_path: Path) -> None:
 
 
 def test_a_wait_for_the_lock_is_bounded_and_counted() -> None:
-    from h5daq.jobs.collector import Collector
-    from h5daq.jobs.orders import Orders
-    from h5daq.jobs.readers import Reader
-    from h5daq.jobs.tally import Tally
-
     job = DAQJob("j", "x", lambda: 1, read_period=60.0, thread_id="test-bounded", lock_timeout=0.05)
     lock = HostLock("test-bounded")
     assert lock.acquire(5.0)
@@ -86,11 +88,7 @@ def test_a_wait_for_the_lock_is_bounded_and_counted() -> None:
 def test_the_directory_of_another_user_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from h5daq.errors import StorageError
-
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    import os
-
     (tmp_path / f"h5daq-{os.getuid()}").symlink_to(tmp_path)
     with pytest.raises(StorageError, match="TMPDIR"):
         HostLock("a")

@@ -201,13 +201,13 @@ def test_the_control_messages_survive_being_cut_anywhere() -> None:
     from h5daq.flow.control import encode_control
 
     ours, theirs = socket.socketpair()
-    whole = encode_control("answer", value="x" * 1000)
+    whole = encode_control("answer", value="x" * 20)
     keeper: Any = None
     process = WorkerProcess(1, os.getpid(), ours, keeper)
     for byte in whole[:-1]:
         theirs.send(bytes([byte]))
     assert process.messages() == []
     theirs.send(whole[-1:])
-    assert process.messages(5.0)[0]["value"] == "x" * 1000
-    assert list(ControlDecoder().feed(whole))[0]["k"] == "answer"
+    assert process.messages(5.0)[0]["value"] == "x" * 20
+    assert next(iter(ControlDecoder().feed(whole)))["k"] == "answer"
     ours.close(), theirs.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from h5daq.errors import StorageError
 from h5daq.storage.journal import Journal
 from h5daq.storage.segment_disk import Part, SegmentDisk
 
-SECTOR = 512
+SECTOR, PAGE = 512, 4096
 SEGMENT = 16 << 10
 
 
@@ -44,12 +45,16 @@ class Inode:
 
     def after_power_loss(self, chance: random.Random) -> bytes:
         length = chance.choice([len(self.data), len(self.safe)])
+        # A page is lost as a whole, kept as a whole, or torn.
+        fates = [chance.choice(["lost", "kept", "torn"]) for _ in range(length // PAGE + 1)]
         image = bytearray(self.safe.ljust(length, b"\0"))
         for sector, versions in self.versions.items():
             begin = sector * SECTOR
             old = bytes(self.safe[begin : begin + SECTOR])
+            fate = fates[min(begin, length) // PAGE]
+            choices = {"lost": [old], "kept": versions[-1:], "torn": [old, *versions]}[fate]
             image.extend(bytes(max(0, begin - len(image))))
-            image[begin : begin + SECTOR] = chance.choice([old, *versions]).ljust(SECTOR, b"\0")
+            image[begin : begin + SECTOR] = chance.choice(choices).ljust(SECTOR, b"\0")
         return bytes(image[:length])
 
 
@@ -118,6 +123,9 @@ class SimulatedDisk(SegmentDisk):
         inode = self.open_files[fd]
         inode.data[:] = inode.safe
 
+    def vanished(self, fd: int) -> bool:
+        return False
+
     def sync_directory(self, directory: Path) -> None:
         self.names_since = [dict(self.names_now)]
 
@@ -165,8 +173,8 @@ class Life:
         # The head fills a page, so that entries may begin and end with one.
         return (b"state %d" % lsn).ljust(4096 - 40)
 
-    def append(self) -> None:
-        size = self.chance.choice([0, 5, 100, 700, 4064, 4064, 9000, 70_000])
+    def append(self, *sizes: int) -> None:
+        size = self.chance.choice(sizes or [0, 5, 100, 700, 4064, 9000, 70_000])
         text = self.chance.randbytes(size)
         assert self.journal.append(text) == len(self.messages) + 1
         self.messages.append(text)
@@ -221,6 +229,22 @@ def test_power_may_go_at_any_moment(
     life = Life(tmp_path_factory.getbasetemp() / "j", random.Random(seed), "fsync")
     for step in [*steps, "power_loss", "power_loss"]:
         getattr(life, step)()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_a_torn_tail_hid_stays_dead_when_power_goes_again(tmp_path: Path, seed: int) -> None:
+    life = Life(tmp_path / "j", random.Random(seed), "fsync")
+    life.append(4064)
+    life.sync()
+    for _ in range(20):
+        # Written each by itself, a page each: the second can survive the first.
+        for _ in range(3):
+            life.append(4064)
+            life.journal._writer.write()
+        life.power_loss()
+        life.append(4064)
+        life.journal._writer.write()
+        life.power_loss()
 
 
 @settings(max_examples=60, deadline=None)
@@ -416,6 +440,19 @@ def test_closing_a_failed_journal_does_not_pretend(journal: Journal, disk: Simul
     disk.bad_syncs = 1
     with pytest.raises(StorageError, match="Input/output error"):
         journal.close()
+    journal.close()
+
+
+def test_a_directory_that_vanishes_is_noticed_by_the_next_sync(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "j")
+    journal.append(b"safe")
+    journal.sync()
+    journal.append(b"nowhere")
+    shutil.rmtree(tmp_path / "j")
+    with pytest.raises(StorageError, match=r"nothing after entry 1 is safe.*No such file"):
+        journal.sync()
+    with pytest.raises(StorageError, match="directory can't be read"):
+        journal.reopen()
     journal.close()
 
 

@@ -111,7 +111,7 @@ def test_what_a_retired_record_took_over_never_comes_back(seed):
     begun = disk.events
     third = commit(log, {5: 5, 6: 6, 7: 7})
     for at in range(begun, disk.events + 1):
-        assert open_log(disk.crash(at, dice)).load() in (second, third)
+        assert open_log(disk.crash(at, dice)).load() in (second, third, None)
 
 
 def test_two_records_that_can_not_be_read_are_damage():

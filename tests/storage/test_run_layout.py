@@ -1,18 +1,13 @@
-"""The run file as its readers meet it: h5py, xarray with two engines, silx, h5dump."""
+"""Run files: rows, attributes and the end, as plain h5py finds them."""
 
 import errno
 import json
 import math
 import os
-import shutil
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 import pytest
-import xarray as xr
-from silx.io import nxdata
 
 from h5daq.errors import FileBusy, FileDamaged, StorageError
 from h5daq.flow.batch import Batch
@@ -22,6 +17,7 @@ from h5daq.storage.layouts import columns, sealing
 from h5daq.storage.layouts.attributes import attribute_value
 from h5daq.storage.layouts.run import FileHead, JobHead, RunFile
 from h5daq.storage.transaction import recover
+from h5daq.testing.layouts import check_rows, sample_batch
 
 START = 1_790_000_000.0
 TANK = Schema.of([
@@ -54,22 +50,6 @@ def job(name="tank", schema=TANK, **changes):
     return JobHead(name, schema, **({"period": 0.5} | changes))
 
 
-def values(column, first, n):
-    if column.is_text:
-        return [f"row {i} \N{GREEK SMALL LETTER MU}" for i in range(first, first + n)]
-    numbers = np.arange(first, first + n)
-    if column.label == "time":
-        return numbers * 10**9 if column.dtype.kind == "i" else START + numbers
-    if column.dtype.kind == "S":
-        return np.array([f"{i % 1000}".encode() for i in numbers], column.dtype)
-    rows = (numbers % 100).astype(column.dtype)
-    return np.tile(rows.reshape(n, *[1] * len(column.shape)), (1, *column.shape))
-
-
-def batch(job, first, n):
-    return Batch(job.job, 1, first, n, tuple(values(c, first, n) for c in job.schema.columns))
-
-
 def create(tmp_path, **options):
     return RunFile.create(tmp_path / "run.hdf5", options.pop("head", head()), **options)
 
@@ -77,17 +57,10 @@ def create(tmp_path, **options):
 def written(tmp_path, *jobs, rows=7, **options):
     run_file = create(tmp_path, **options)
     for each in jobs or [job()]:
-        run_file.append(each, batch(each, 0, rows))
+        run_file.append(each, sample_batch(each, 0, rows))
     run_file.checkpoint(1)
     run_file.close()
     return tmp_path / "run.hdf5"
-
-
-def assert_rows(group, job, n):
-    for column in job.schema.columns:
-        found, wanted = group[column.label], values(column, 0, n)
-        found = found.asstr()[:] if column.is_text else found[:]
-        np.testing.assert_array_equal(found, wanted, err_msg=column.label)
 
 
 # -- rows ---------------------------------------------------------------------------------------
@@ -110,11 +83,11 @@ def test_all_rows_are_there_after_checkpoints_and_reopening(tmp_path, schema, co
                 run_file = RunFile.reopen(path, **options)
             else:
                 run_file = create(tmp_path, **options)
-        run_file.append(tank, batch(tank, count, n))
+        run_file.append(tank, sample_batch(tank, count, n))
         count += n
         run_file.checkpoint(count)
         with h5py.File(path) as file:
-            assert_rows(file["a/b"], tank, count)
+            check_rows(file["a/b"], tank, count)
             assert {len(file["a/b"][label]) for label in schema.labels} == {count}
             assert file.attrs["journal_lsn"] == count
     run_file.close()
@@ -132,7 +105,7 @@ def test_a_full_chunk_is_written_once_and_rows_wait_for_the_checkpoint(tmp_path,
     monkeypatch.setattr(columns.BinaryColumn, "write_encoded", counted)
     run_file, tank = create(tmp_path), job(chunk_length=4)
     for first in range(0, 12, 3):
-        run_file.append(tank, batch(tank, first, 3))
+        run_file.append(tank, sample_batch(tank, first, 3))
     assert sorted(chunks) == sorted((c, i) for c in TANK.labels for i in range(3))
     run_file.checkpoint(1)
     assert len(chunks) == 12
@@ -144,19 +117,19 @@ def test_the_memory_of_a_batch_may_be_used_again_after_append(tmp_path, level):
     compression = {"compression": level} if level else None
     run_file, tank = create(tmp_path, compression=compression), job(chunk_length=16)
     for first in range(0, 64, 32):
-        rows = batch(tank, first, 32)
+        rows = sample_batch(tank, first, 32)
         run_file.append(tank, rows)
         for column in rows.columns:
             column[:] = 0
     run_file.checkpoint(1)
     run_file.close()
     with h5py.File(tmp_path / "run.hdf5") as file:
-        assert_rows(file["tank"], tank, 64)
+        check_rows(file["tank"], tank, 64)
 
 
 def test_a_full_disk_is_said_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     run_file, tank = create(tmp_path), job(chunk_length=10_000)
-    run_file.append(tank, batch(tank, 0, 6))
+    run_file.append(tank, sample_batch(tank, 0, 6))
     run_file.checkpoint(1)
 
     def full(self, fd, offset, data):
@@ -165,27 +138,27 @@ def test_a_full_disk_is_said_and_leaves_the_last_checkpoint(tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(Disk, "write", full)
         with pytest.raises(StorageError) as error:
-            run_file.append(tank, batch(tank, 6, 200_000))
+            run_file.append(tank, sample_batch(tank, 6, 200_000))
         run_file.abort()
     assert error.value.errno == errno.ENOSPC
     with h5py.File(tmp_path / "run.hdf5") as file:
-        assert_rows(file["tank"], tank, 6)
+        check_rows(file["tank"], tank, 6)
 
 
 def test_what_no_checkpoint_holds_is_gone_after_abort(tmp_path):
     run_file, tank = create(tmp_path), job(chunk_length=4)
-    run_file.append(tank, batch(tank, 0, 6))
+    run_file.append(tank, sample_batch(tank, 0, 6))
     run_file.checkpoint(1)
-    run_file.append(tank, batch(tank, 6, 60))
+    run_file.append(tank, sample_batch(tank, 6, 60))
     run_file.abort()
     again = RunFile.reopen(tmp_path / "run.hdf5")
     assert (again.rows("tank"), again.lsn, again.file_id) == (6, 1, 2**64 - 1)
-    assert again.last_time == START + 5
-    again.append(tank, batch(tank, 6, 3))
+    assert again.last_time == 5.0
+    again.append(tank, sample_batch(tank, 6, 3))
     again.checkpoint(2)
     again.close()
     with h5py.File(tmp_path / "run.hdf5") as file:
-        assert_rows(file["tank"], tank, 9)
+        check_rows(file["tank"], tank, 9)
 
 
 def test_the_rest_of_a_partial_chunk_is_the_fill_value(tmp_path):
@@ -200,7 +173,7 @@ def test_the_rest_of_a_partial_chunk_is_the_fill_value(tmp_path):
 def test_a_text_that_hdf5_can_not_hold_is_refused_before_any_column_grows(tmp_path, text):
     note = job("log", Schema.of([Column("text", str)]))
     run_file = create(tmp_path)
-    run_file.append(note, batch(note, 0, 2))
+    run_file.append(note, sample_batch(note, 0, 2))
     with pytest.raises(ValueError, match=r"NUL|surrogates"):
         run_file.append(note, Batch("log", 1, 2, 1, (np.array([START]), [text])))
     assert run_file.rows("log") == 2
@@ -214,42 +187,42 @@ def test_other_columns_of_a_known_job_are_refused(tmp_path):
     for schema in (Schema(TANK.columns[:2]), Schema.of([Column("T", np.dtype("f4"))]), WAVES):
         changed = job("tank", schema)
         with pytest.raises(ValueError, match=r"labels|columns"):
-            run_file.append(changed, batch(changed, 0, 1))
+            run_file.append(changed, sample_batch(changed, 0, 1))
     run_file.close()
 
 
 def test_a_job_below_a_dataset_is_refused(tmp_path):
     run_file = create(tmp_path)
-    run_file.append(job(), batch(job(), 0, 1))
+    run_file.append(job(), sample_batch(job(), 0, 1))
     with pytest.raises(ValueError, match="'/tank/T' is a dataset"):
-        run_file.append(job("tank/T/x"), batch(job(), 0, 1))
+        run_file.append(job("tank/T/x"), sample_batch(job(), 0, 1))
     run_file.close()
 
 
 def test_jobs_nest(tmp_path):
     path = written(tmp_path, job("a/b"), job("a"), job("a/b/c", WAVES))
     with h5py.File(path) as file:
-        assert_rows(file["a"], job(), 7)
-        assert_rows(file["a/b/c"], job("", WAVES), 7)
+        check_rows(file["a"], job(), 7)
+        check_rows(file["a/b/c"], job("", WAVES), 7)
 
 
 def test_many_small_texts_share_their_heap(tmp_path):
     note = job("log", Schema.of([Column("text", str)]))
     run_file = create(tmp_path, durable=False)
     for first in range(200):
-        run_file.append(note, batch(note, first, 1))
+        run_file.append(note, sample_batch(note, first, 1))
         run_file.checkpoint(first + 1)
     assert run_file.size_bytes < 40_000
     run_file.close()
     with h5py.File(tmp_path / "run.hdf5") as file:
-        assert_rows(file["log"], note, 200)
+        check_rows(file["log"], note, 200)
 
 
 def test_slow_jobs_leave_a_file_of_the_size_of_their_rows(tmp_path):
     run_file, tank = create(tmp_path, durable=False, write_period=1.0), job(period=0.01)
     pages = []
     for second in range(100):
-        run_file.append(tank, batch(tank, 100 * second, 100))
+        run_file.append(tank, sample_batch(tank, 100 * second, 100))
         pages.append(run_file.checkpoint(second + 1).pages)
     assert run_file.size_bytes < 1.3 * 10_000 * TANK.row_bytes
     assert max(pages[1:]) < 8 * len(TANK.columns)
@@ -290,7 +263,7 @@ def test_any_attribute_can_be_written_and_read(tmp_path, value):
 
 def test_losses_and_restarts_stand_with_their_job(tmp_path):
     run_file = create(tmp_path)
-    run_file.append(job(), batch(job(), 0, 2))
+    run_file.append(job(), sample_batch(job(), 0, 2))
     lost = {"tank": {"shape": 3, "late": 0}, "mute": {"overflow": 7}}
     run_file.checkpoint(1, losses=lost, restarts=[("tank", START + 5, "died: signal 9")])
     assert run_file.checkpoint(2, losses=lost).pages == 0
@@ -325,18 +298,18 @@ def seal(run_file, tmp_path, **changes):
 
 def test_a_sealed_file_is_complete_and_has_its_last_name(tmp_path):
     run_file = create(tmp_path)
-    run_file.append(job(), batch(job(), 0, 5))
+    run_file.append(job(), sample_batch(job(), 0, 5))
     assert seal(run_file, tmp_path, interrupted=True) == tmp_path / "last.hdf5"
     assert os.listdir(tmp_path) == ["last.hdf5"]
     with h5py.File(tmp_path / "last.hdf5") as file:
-        assert_rows(file["tank"], job(), 5)
+        check_rows(file["tank"], job(), 5)
         assert (file.attrs["run_end"], file.attrs["file_end"]) == (START + 7, START + 7)
         assert (file.attrs["following_file_id"], file.attrs["interrupted"]) == (0, 1)
 
 
 def test_a_run_that_goes_on_has_no_end_yet(tmp_path):
     run_file = create(tmp_path)
-    run_file.append(job(), batch(job(), 0, 5))
+    run_file.append(job(), sample_batch(job(), 0, 5))
     seal(run_file, tmp_path, run_end=None, following_file_id=2**63)
     with h5py.File(tmp_path / "last.hdf5") as file:
         assert math.isnan(file.attrs["run_end"])
@@ -355,27 +328,27 @@ def test_a_file_without_rows_is_removed(tmp_path):
 def test_a_reader_keeps_what_it_sees_while_the_file_is_sealed(tmp_path, monkeypatch):
     monkeypatch.setattr(sealing, "_PATIENCE", 0.0)
     run_file = create(tmp_path)
-    run_file.append(job(), batch(job(), 0, 5))
+    run_file.append(job(), sample_batch(job(), 0, 5))
     run_file.checkpoint(1)
     with h5py.File(tmp_path / "run.hdf5") as reader:
-        run_file.append(job(), batch(job(), 5, 5))
+        run_file.append(job(), sample_batch(job(), 5, 5))
         assert seal(run_file, tmp_path) == tmp_path / "last.hdf5"
-        assert_rows(reader["tank"], job(), 5)
+        check_rows(reader["tank"], job(), 5)
     recover(tmp_path / "last.hdf5")
     with h5py.File(tmp_path / "last.hdf5") as file:
-        assert_rows(file["tank"], job(), 10)
+        check_rows(file["tank"], job(), 10)
 
 
 def test_a_seal_never_overwrites_another_file(tmp_path):
     (tmp_path / "last.hdf5").write_text("precious")
     run_file = create(tmp_path)
-    run_file.append(job(), batch(job(), 0, 5))
+    run_file.append(job(), sample_batch(job(), 0, 5))
     with pytest.raises(FileBusy):
         seal(run_file, tmp_path)
     run_file.close()
     assert (tmp_path / "last.hdf5").read_text() == "precious"
     with h5py.File(tmp_path / "run.hdf5") as file:
-        assert_rows(file["tank"], job(), 5)
+        check_rows(file["tank"], job(), 5)
 
 
 def test_a_new_file_never_overwrites_another(tmp_path):
@@ -390,79 +363,3 @@ def test_a_file_that_is_none_of_ours_is_not_gone_on_with(tmp_path):
         file["x"] = 1
     with pytest.raises(FileDamaged, match="file_id"):
         RunFile.reopen(tmp_path / "other.h5")
-
-
-# -- other programs -----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory):
-    """A file with nested jobs, arrays and text, in the middle of a run."""
-    directory = tmp_path_factory.mktemp("sample")
-    mixed = [Column("note", str), Column("ok", np.dtype("?")), Column("z", np.dtype("c16")),
-             Column("id", np.dtype("S4")), Column("x", np.dtype("f4"), unit="V")]  # fmt: skip
-    return written(directory, job("deep/tank"), job("waves", WAVES),
-                   job("mixed", Schema.of(mixed, "i8")))  # fmt: skip
-
-
-@pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
-def test_xarray_has_times_and_units_with_no_help(sample, engine):
-    with xr.open_dataset(sample, group="deep/tank", engine=engine) as tank:
-        assert set(tank.variables) == {"time", "T", "n", "P"}
-        assert tank.time.dtype.kind == "M"
-        assert tank.time.values[1] == np.datetime64(int(START) + 1, "s")
-        assert tank["T"].dims == ("time",)
-        assert tank["T"].attrs["units"] == "K"
-        assert tank["T"].attrs["long_name"] == "wall temperature"
-        np.testing.assert_array_equal(tank["n"], np.arange(7))
-
-
-@pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
-def test_xarray_knows_the_axes_of_arrays(sample, engine):
-    with xr.open_dataset(sample, group="waves", engine=engine) as waves:
-        assert waves["wave"].dims == ("time", "dim_5")
-        assert waves["cov"].dims == ("time", "dim_2", "dim_2_1")
-        assert waves["wave"].sel(time=waves.time[3]).values.tolist() == [3.0] * 5
-
-
-@pytest.mark.parametrize("engine", ["h5netcdf", "netcdf4"])
-def test_xarray_reads_text_bools_and_nanoseconds(sample, engine):
-    with xr.open_dataset(sample, group="mixed", engine=engine) as mixed:
-        assert mixed["note"].values[3] == "row 3 \N{GREEK SMALL LETTER MU}"
-        assert mixed["ok"].values.astype(bool).tolist() == [False] + [True] * 6
-        assert mixed.time.values[2] == np.datetime64("1970-01-01T00:00:02")
-
-
-def test_silx_finds_the_plot_from_the_root(sample):
-    with h5py.File(sample) as file:
-        plot = nxdata.get_default(file)
-        assert plot.group.name == "/deep/tank"
-        assert plot.is_valid
-        assert plot.signal_dataset_name == "T"
-        assert plot.axes_dataset_names == ["time"]
-        assert list(plot.auxiliary_signals_dataset_names) == ["n", "P"]
-        assert all(nxdata.NXdata(file[g], validate=True).is_valid for g in ("waves", "mixed"))
-
-
-@pytest.mark.skipif(not shutil.which("h5dump"), reason="h5dump is not installed")
-def test_h5dump_of_hdf5_1_10_reads_everything(sample):
-    done = subprocess.run(["h5dump", str(sample)], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "wall temperature" in done.stdout
-
-
-def test_a_reader_without_h5daq_needs_no_plugin(sample):
-    script = "import h5py, sys; f = h5py.File(sys.argv[1]); print(f['deep/tank/n'][-1])"
-    done = subprocess.run([sys.executable, "-c", script, str(sample)], capture_output=True,
-                          text=True, timeout=60, check=True, cwd="/")  # fmt: skip
-    assert done.stdout.strip() == "6"
-
-
-def test_above_a_thousand_labels_the_scales_are_left_out(tmp_path):
-    labels = [f"x{i}" for i in range(1001)]
-    wide = job("wide", Schema.of([Column(label, np.dtype("f4")) for label in labels]))
-    with h5py.File(written(tmp_path, wide, durable=False)) as file:
-        assert not file["wide/x0"].dims[0]
-        assert file["wide"].attrs["NX_class"] == "NXdata"
-        assert file["wide/time"].attrs["units"].startswith("seconds since")
-        assert len(file["wide"].attrs["auxiliary_signals"]) == 1000

@@ -1,0 +1,187 @@
+"""``h5daq writer`` and ``h5daq worker``: one process of a run in the foreground, without a daemon.
+
+For a system whose processes are started by hand, by systemd, or on several machines from copies
+of one configuration. They find each other by the endpoints in it. Nobody starts them again when
+they die; the same command does, and what the last writer left is finished first.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from h5daq.cli.parser import Arguments, Subparsers, add_command
+from h5daq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from h5daq.config import Config
+    from h5daq.jobs.job import DAQJob
+    from h5daq.worker import WorkerSpec
+    from h5daq.writer.settings import WriterSettings
+
+__all__ = ["add", "worker_spec", "writer_settings"]
+
+_ENDPOINTS = ("data", "requests", "signals")
+_WILDCARDS = ("*", "0.0.0.0", "[::]")
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add these commands."""
+    writer = add_command(
+        subparsers,
+        "writer",
+        _writer,
+        summary="Run the writer of a configuration alone, until stopped.",
+        details="Listens at the endpoints in [writer] and records what workers send. Ctrl-C,\n"
+        "SIGTERM or `h5daq stop` stops the workers, fetches what they hold and seals the file.\n"
+        "After a crash the same command seals the interrupted run and begins another one, in\n"
+        "which workers that still run go on.",
+        examples="h5daq writer lab.toml",
+    )
+    worker = add_command(
+        subparsers,
+        "worker",
+        _worker,
+        summary="Run the worker of one job of a configuration, until stopped.",
+        details="Connects to the writer's endpoints in [writer]; where those say tcp://*, to\n"
+        "writer.host, or to this machine if there is none. Waits for a writer that isn't there\n"
+        "yet. Ctrl-C, SIGTERM or the end of the run stops the reading; it ends when the writer\n"
+        "has all its rows, or after run.drain_timeout. Exit code 1: rows were left.",
+        examples="h5daq worker lab.toml --job tank/temperature\n"
+        "h5daq worker lab.toml --job tower/wind --host pi1",
+    )
+    for parser in (writer, worker):
+        parser.add_argument("config", type=Path, help="the configuration file (TOML)")
+    worker.add_argument("--job", required=True, metavar="GROUP", help="the job, by its group")
+    worker.add_argument("--host", help="which of [hosts] this machine is; checked if given")
+
+
+# -- the writer ------------------------------------------------------------------------------------
+
+
+def _writer(args: Arguments) -> int:
+    from h5daq.config import load
+    from h5daq.logs import setup_logging
+    from h5daq.writer.process import Writer
+
+    config = load(args.config)
+    settings = writer_settings(config)
+    setup_logging(**config.logging_arguments())
+    sys.setswitchinterval(0.001)  # the thread that receives must not wait long for the others
+    writer = Writer(settings, parent_gone=lambda: False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: writer.ask_stop())
+    writer.open()
+    if writer.recovered.sealed:
+        print("sealed what was interrupted: " + ", ".join(map(str, writer.recovered.sealed)))
+    print(f"recording into {writer.desk.file_state()['file']}", flush=True)
+    writer.run()
+    report = writer.desk.stop_report()
+    writer.close()
+    print("stopped: " + (", ".join(report["files"]) or "no file, as there were no rows"))
+    return 0
+
+
+def writer_settings(config: Config) -> WriterSettings:
+    """What `h5daq writer` is to do by the configuration.
+
+    Raises
+    ------
+    ConfigError
+        If an endpoint is missing, or anybody could reach one who should not.
+    """
+    from h5daq.daemon.checks import check_security
+    from h5daq.writer.settings import WriterSettings
+
+    run = config.daemon_arguments()
+    endpoints = _endpoints(config)
+    check_security(endpoints.values(), config.security.insecure)
+    return WriterSettings(
+        run_id=secrets.token_hex(8),
+        run_name=run["name"],
+        directory=run["directory"],
+        attrs=run["attrs"],
+        write_period=run["write_period"],
+        write_period_jitter=run["write_period_jitter"],
+        file_format=run["file_format_str"],
+        rollover=run["rollover_interval_dict"],
+        compression=run["compression_dict"],
+        log_level=config.logging.level,
+        data=endpoints["data"],
+        requests=endpoints["requests"],
+        signals=endpoints["signals"],
+        **config.writer_arguments(),
+    )
+
+
+def _endpoints(config: Config) -> dict[str, str]:
+    known = {name: getattr(config.writer, name) for name in _ENDPOINTS}
+    missing = [name for name, endpoint in known.items() if not endpoint]
+    if missing:
+        raise ConfigError(
+            f"{config.path}: [writer] has no {', '.join(missing)}: processes that are started "
+            "one by one need all three endpoints to find each other, such as "
+            'data = "tcp://*:5572" or data = "ipc:///run/user/1000/h5daq/data"'
+        )
+    return known
+
+
+# -- a worker --------------------------------------------------------------------------------------
+
+
+def _worker(args: Arguments) -> int:
+    from h5daq.config import load
+    from h5daq.logs import setup_logging
+    from h5daq.worker import main
+
+    config = load(args.config)
+    spec = worker_spec(config, args.job, args.host)
+    setup_logging(**config.logging_arguments())
+    print(f"reading {spec.job.group} for {spec.data}", flush=True)
+    return 1 if main(spec.to_bytes()) else 0
+
+
+def worker_spec(config: Config, group: str, host: str | None = None) -> WorkerSpec:
+    """What `h5daq worker` is to do by the configuration.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such job, on that host, or its getter can't be imported.
+    """
+    from h5daq.worker import WorkerSpec
+
+    where = _endpoints(config)
+    return WorkerSpec(
+        job=_job(config, group.strip("/"), host),
+        data=_reachable(where["data"], config.writer.host),
+        signals=_reachable(where["signals"], config.writer.host),
+        home=str(config.directory),
+        log_level=config.logging.level,
+        drain_timeout=config.run.drain_timeout,
+    )
+
+
+def _job(config: Config, group: str, host: str | None) -> DAQJob:
+    tables = {table.group.strip("/"): table for table in config.jobs}
+    if group not in tables:
+        known = ", ".join(tables) or "none"
+        raise ConfigError(f"{config.path}: no job {group!r}; there are: {known}")
+    theirs = tables[group].host
+    if host is not None and host != theirs:
+        place = f"on {theirs}" if theirs else "on the daemon's own host (it has no key host)"
+        raise ConfigError(f"{config.path}: job {group!r} runs {place}, not on {host}")
+    (job,) = config.make_jobs(theirs, group)
+    return job
+
+
+def _reachable(endpoint: str, host: str | None) -> str:
+    """An endpoint that the writer binds, as a worker connects to it."""
+    address, _, port = endpoint.rpartition(":")
+    scheme, _, name = address.partition("://")
+    if scheme == "tcp" and name in _WILDCARDS:
+        return f"tcp://{host or '127.0.0.1'}:{port}"
+    return endpoint

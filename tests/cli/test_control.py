@@ -1,0 +1,114 @@
+"""Commands to a running system, found by its directory or by its address."""
+
+import json
+
+import pytest
+
+import h5daq
+from h5daq import cli
+
+pytestmark = pytest.mark.processes
+
+
+def ask(command, *words):
+    """The answer of a command as JSON."""
+    done = command(*words, "--json")
+    assert done.code == cli.DONE, done.err
+    return json.loads(done.out)
+
+
+def jobs(directory):
+    with h5daq.connect(directory=directory) as client:
+        return client.status()["jobs"]
+
+
+def test_status_shows_run_writer_and_jobs(running, command, data):
+    status = ask(command, "status", "--directory", data)
+    assert status["run"]["name"] == "lab"
+    assert status["writer"]["state"] == "running"
+    assert set(status["jobs"]) == {"room", "cam"}
+    shown = command("status", "--directory", data)
+    assert shown.code == cli.DONE
+    assert "running" in shown.out
+    assert "room" in shown.out
+
+
+def test_connect_takes_the_address_in_place_of_the_directory(running, command, data):
+    requests = json.loads((data / ".h5daq" / "endpoints.json").read_text())["requests"]
+    status = ask(command, "status", "--connect", requests)
+    assert status["run"]["directory"] == str(data)
+
+
+def test_after_a_flush_the_rows_are_in_the_file(running, command, data, wait_until):
+    wait_until(lambda: jobs(data)["room"]["rows"] > 5)
+    path = ask(command, "flush", "--directory", data)["file"]
+    assert len(h5daq.open(path)["room"]["T"]) > 5
+    assert path in command("flush", "--directory", data).out
+
+
+def test_pause_and_resume_reach_the_worker(running, command, data, wait_until):
+    assert ask(command, "pause", "room", "--directory", data) == {"jobs": ["room"]}
+    wait_until(lambda: jobs(data)["room"]["state"] == "paused")
+    wait_until(lambda: jobs(data)["cam"]["state"] == "reading")
+    assert "room" in command("resume", "room", "--directory", data).out
+    wait_until(lambda: jobs(data)["room"]["state"] == "reading")
+
+
+def test_orders_without_a_job_go_to_all(running, command, data, wait_until):
+    assert ask(command, "pause", "--directory", data) == {"jobs": ["cam", "room"]}
+    wait_until(lambda: {job["state"] for job in jobs(data).values()} == {"paused"})
+
+
+def test_trigger_takes_as_many_readings_as_asked(running, command, data, wait_until):
+    assert ask(command, "trigger", "cam", "--n", "3", "--directory", data) == {"jobs": ["cam"]}
+    wait_until(lambda: jobs(data)["cam"]["rows"] == 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["pause", "nobody"], "there are: cam, room"),
+        (["trigger", "cam", "--n", "0"], "n must be between 1"),
+        (["stop", "--drain-timeout", "nan"], "drain_timeout"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_the_run_goes_on(
+    running, command, data, words, told, wait_until
+):
+    refused = command(*words, "--directory", data)
+    assert refused.code == cli.FAILED
+    assert told in refused.err
+    assert "Traceback" not in refused.err
+    wait_until(lambda: jobs(data)["room"]["state"] == "reading")
+
+
+@pytest.mark.parametrize("verb", ["status", "flush", "stop", "pause", "resume", "trigger", "watch"])
+def test_without_a_writer_the_mend_is_told(command, tmp_path, verb):
+    alone = command(verb, "--directory", tmp_path / "nowhere")
+    assert alone.code == cli.FAILED
+    assert "no writer is running" in alone.err
+    assert "--connect" in alone.err
+    assert "Traceback" not in alone.err
+
+
+def test_an_address_where_nobody_answers_is_named(command, tmp_path):
+    alone = command("status", "--connect", f"ipc://{tmp_path}/nobody")
+    assert alone.code == cli.FAILED
+    assert f"ipc://{tmp_path}/nobody" in alone.err
+
+
+def test_an_address_that_is_none_is_wrong_usage(command):
+    wrong = command("status", "--connect", "daq0:5570")
+    assert wrong.code == cli.WRONG
+    assert "tcp://" in wrong.err
+    assert "Traceback" not in wrong.err
+    assert "unforeseen" not in wrong.err
+
+
+def test_a_spoilt_endpoints_file_is_named(command, tmp_path):
+    (tmp_path / ".h5daq").mkdir()
+    (tmp_path / ".h5daq" / "endpoints.json").write_text("{")
+    spoilt = command("status", "--directory", tmp_path)
+    assert spoilt.code == cli.FAILED
+    assert "endpoints.json" in spoilt.err
+    assert "unforeseen" not in spoilt.err
