@@ -6,6 +6,7 @@ ceiling. ``python -m benchmarks.ingest [--megabytes 2048] [--rounds 3]``
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -16,34 +17,41 @@ import h5daq
 from benchmarks.common import MIB, arguments, raw_write_behind, rounds, scratch, show, verdict
 
 
-def block_getter(count: int):
-    """A getter of 1 MiB arrays that stops after `count` rows."""
+def block_getter(count: int, go: Path):
+    """A getter of 1 MiB arrays: none before the file `go` is there, then `count` of them."""
     block = np.random.default_rng(1).integers(0, 2**15, 1 << 19, dtype="i2")
     left = [count]
 
     def getter():
-        if left[0] == 0:
+        if left[0] == count and not go.exists():
             return None
         left[0] -= 1
-        return [block]
+        return [block] if left[0] >= 0 else None
 
     return getter
 
 
 def h5daq_rate(folder: Path, megabytes: int, durability: str) -> float:
-    """Bytes per second from the first reading until everything is in the sealed file."""
+    """Bytes per second from the first reading until everything is checkpointed in the file."""
+    go = folder / "go"
     job = h5daq.DAQJob(
-        "bulk", "wave", block_getter(megabytes), read_mode="constant",
-        shape=(0, 1 << 19), dtype="i2", constant_read_error_delay=0.2,
-    )  # fmt: skip
+        "bulk",
+        "wave",
+        block_getter(megabytes, go),
+        read_mode="constant",
+        shape=(0, 1 << 19),
+        dtype="i2",
+        constant_read_error_delay=0.01,
+    )
     daemon = h5daq.DAQDaemon(job, directory=folder, durability=durability)
-    began = time.perf_counter()
-    daemon.start()
-    while daemon.job_rows("bulk") < megabytes:
-        time.sleep(0.02)
-    daemon.flush(timeout=600)
-    seconds = time.perf_counter() - began
-    daemon.stop()
+    with daemon:
+        go.touch()
+        began = time.perf_counter()
+        while daemon.job_rows("bulk") < megabytes:
+            time.sleep(0.02)
+        daemon.flush(timeout=600)
+        seconds = time.perf_counter() - began
+    go.unlink()
     with h5py.File(daemon.file_name) as file:
         assert len(file["bulk/wave"]) == megabytes, "rows are missing"
     Path(daemon.file_name).unlink()
@@ -63,8 +71,6 @@ def h5py_rate(folder: Path, megabytes: int) -> float:
             data[row] = block
         file.flush()
     with open(folder / "plain.hdf5", "rb+") as raw:
-        import os
-
         os.fsync(raw.fileno())
     seconds = time.perf_counter() - began
     (folder / "plain.hdf5").unlink()

@@ -20,7 +20,7 @@ def add(subparsers: Subparsers) -> None:
         "watch",
         _watch,
         summary="Print signals as they come.",
-        details="New directories and datasets, and new data, told after the commit. With --kind "
+        details="New directories and datasets, and new data, told after the commit. With --kind\n"
         "whatever else is broadcast: position, heartbeat, status, log, refused, command.",
         examples="h5daq watch --directory data\n"
         "h5daq watch --kind data-available --path tank-a/tower\n"

@@ -18,11 +18,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from h5daq.daemon.checks import check_security, checked_jobs, checked_period
+from h5daq.daemon.checks import (
+    check_options,
+    check_security,
+    checked_attrs,
+    checked_compression,
+    checked_jobs,
+    checked_name,
+    checked_period,
+)
 from h5daq.daemon.fleet import Fleet
 from h5daq.daemon.state import ask_status
 from h5daq.errors import ConfigError, NoAnswer
-from h5daq.flow.names import check_attrs
 from h5daq.flow.rollover import Calendar, check_format
 from h5daq.jobs.job import DAQJob
 from h5daq.writer.settings import WriterSettings
@@ -118,22 +125,21 @@ class DAQDaemon:
         log_level: str = "INFO",
     ) -> None:
         self.jobs = checked_jobs(job_list)
-        self.name = name
+        self.name = checked_name(name)
         self.directory = Path(directory)
         self._period, self._jitter = checked_period(write_period, write_period_jitter)
         check_format(file_format_str)
-        rollover = dict(rollover_interval_dict or {"days": 1})
+        rollover = {"days": 1} if rollover_interval_dict is None else rollover_interval_dict
         Calendar(rollover)
-        self._attrs = dict(attrs or {})
-        check_attrs(self._attrs)
+        self._attrs = checked_attrs(attrs)
         check_security((data, requests, signals), insecure)
         self._options: dict[str, Any] = {
             "data": data or "",
             "requests": requests or "",
             "signals": signals or "",
             "file_format": file_format_str,
-            "rollover": rollover,
-            "compression": dict(compression_dict) if compression_dict else None,
+            "rollover": dict(rollover),
+            "compression": checked_compression(compression_dict),
             "rollover_size": rollover_size,
             "rollover_grace": rollover_grace,
             "durability": durability,
@@ -146,6 +152,7 @@ class DAQDaemon:
             "overlay_bytes": overlay_bytes,
             "log_level": log_level,
         }
+        check_options(self._options)
         self._lock = threading.RLock()
         self._fleet: Fleet | None = None
         self._file_name: str | None = None
@@ -178,8 +185,7 @@ class DAQDaemon:
         with self._lock:
             if self._fleet is not None:
                 return f"already running: {self.file_name}"
-            check_attrs(attrs or {})
-            fleet = Fleet(self.jobs, self._settings({**self._attrs, **(attrs or {})}))
+            fleet = Fleet(self.jobs, self._settings({**self._attrs, **checked_attrs(attrs)}))
             try:
                 fleet.start()
             except BaseException:
@@ -187,7 +193,8 @@ class DAQDaemon:
                 raise
             self._fleet = fleet
             atexit.register(self.stop)
-            text = f"recording {len(self.jobs)} jobs into {fleet.file_name}"
+            many = "1 job" if len(self.jobs) == 1 else f"{len(self.jobs)} jobs"
+            text = f"recording {many} into {fleet.file_name}"
             log.info(text)
             return text
 
@@ -214,8 +221,12 @@ class DAQDaemon:
             return text
 
     def flush(self, timeout: float = 60.0) -> None:
-        """Write now; returns when the rows committed so far are in the file."""
-        self._request("flush", timeout=timeout)
+        """Write now; returns when the rows committed so far are in the file.
+
+        Without a run there is nothing that is not written, and nothing happens.
+        """
+        if self._fleet is not None:
+            self._request("flush", timeout=timeout)
 
     def status(self) -> dict[str, Any]:
         """The state of run, writer and jobs (see the status request in ``PROTOCOL.md``)."""
@@ -272,6 +283,11 @@ class DAQDaemon:
     def recovered(self) -> dict[str, Any]:
         """What the writer found to finish when it started: run, rows, journal entries."""
         return dict(self._fleet.recovered) if self._fleet is not None else {}
+
+    def __repr__(self) -> str:
+        state = "recording" if self.is_active else "not running"
+        groups = ", ".join(job.group for job in self.jobs)
+        return f"<{type(self).__name__} {self.name or 'unnamed'}: {state}; jobs: {groups}>"
 
     def __enter__(self) -> DAQDaemon:
         self.start()

@@ -7,6 +7,7 @@ lists of ``str`` for text. A batch is never changed; cutting it gives another on
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,7 @@ class Batch:
         small = (
             (column.label, values)
             for column, values in pairs
-            if int(np.prod(column.shape, dtype=np.int64)) <= max_elements
+            if math.prod(column.shape) <= max_elements
         )
         return {label: _plain(values[self.n - 1]) for label, values in small}
 

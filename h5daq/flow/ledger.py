@@ -13,7 +13,7 @@ start and never goes back; what comes later with an earlier time is counted as `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -34,13 +34,10 @@ from h5daq.flow.records import (
     is_record,
 )
 from h5daq.flow.schema import Schema, check_group
+from h5daq.flow.states import FileState, JobState
 from h5daq.flow.wire import Head, decode_head, rows_of
 
-__all__ = ["Effect", "FileState", "JobState", "Ledger", "Place", "Sealed", "Verdict"]
-
-
-_MOST = 2**63 - 1
-"""Counts are kept as int64; what peers claim may add up to more."""
+__all__ = ["Effect", "Ended", "FileState", "JobState", "Ledger", "Place", "Sealed", "Verdict"]
 
 
 class Verdict(Enum):
@@ -50,63 +47,6 @@ class Verdict(Enum):
     KNOWN = "known"
     GAP = "gap"
     NEED_HELLO = "need hello"
-
-
-@dataclass(slots=True)
-class FileState:
-    """A file that rows may still go to (times in seconds since 1970-01-01 UTC)."""
-
-    id: int
-    previous: int
-    following: int
-    start: float
-    end: float
-    name: str
-    rows: int = 0
-    bytes: int = 0
-
-
-@dataclass(slots=True)
-class JobState:
-    """A job as the writer knows it: its columns, the position of each incarnation, its losses.
-
-    ``inc`` is its newest worker, ``spooled`` the incarnation whose spool that worker reads out
-    before it says hello itself. ``met`` is whether ``inc`` itself said hello in this run.
-    """
-
-    job: str
-    schema: Schema
-    attrs: dict[str, Any]
-    period: float
-    mode: str
-    chunk: int
-    inc: int
-    host: str = ""
-    pid: int = 0
-    file: int = 0
-    rows: int = 0
-    late: int = 0
-    last_time: float | None = None
-    next: dict[int, int] = field(default_factory=dict)
-    skipped: dict[str, int] = field(default_factory=dict)
-    counts: dict[int, dict[str, int]] = field(default_factory=dict)
-    restarts: list[tuple[float, str]] = field(default_factory=list)
-    met: bool = True
-    spooled: int | None = None
-
-    @property
-    def speaker(self) -> int:
-        """The incarnation that said hello last."""
-        return self.inc if self.spooled is None else self.spooled
-
-    @property
-    def lost(self) -> dict[str, int]:
-        """Rows that were not kept, by cause, over all incarnations."""
-        total = dict(self.skipped)
-        for counts in self.counts.values():
-            for cause, n in counts.items():
-                total[cause] = total.get(cause, 0) + n
-        return {cause: min(n, _MOST) for cause, n in total.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +68,17 @@ class Sealed:
     interrupted: bool
 
 
-Effect = Place | Sealed
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run ends with a file that was sealed already, and that names one which never comes."""
+
+    file: int
+    file_end: float
+    run_end: float
+    interrupted: bool
+
+
+Effect = Place | Sealed | Ended
 
 
 class Ledger:
@@ -341,9 +291,12 @@ class Ledger:
             self.last_end, self.last_following = record.end, record.following
             yield Sealed(file, record, None, False)
 
-    def _end(self, record: EndRecord) -> Iterator[Sealed]:
+    def _end(self, record: EndRecord) -> Iterator[Sealed | Ended]:
         # The newest file may have got no row, and is then never made: nothing follows into it.
         self.files = [file for file in self.files if file.rows]
+        if self.last_following and not self.files:
+            yield Ended(self.last_file, self.last_end, record.time, record.interrupted)
+            self.last_following = 0
         while self.files:
             file, *later = self.files
             end, following = (later[0].start, later[0].id) if later else (record.time, 0)

@@ -12,6 +12,7 @@ then goes back to the state of that checkpoint, and the same entries are read on
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from typing import Any, Protocol
 
 from h5daq.errors import FileBusy, FileDamaged, StorageError
 from h5daq.flow.entries import Entry
-from h5daq.flow.ledger import Effect, FileState, JobState, Ledger, Place, Sealed
+from h5daq.flow.ledger import Effect, Ended, FileState, JobState, Ledger, Place, Sealed
 from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import file_name
-from h5daq.storage.find import find_file, free_path
+from h5daq.storage.find import find_file, free_path, run_files
 from h5daq.storage.layouts.run import FileHead, JobHead, RunFile
 from h5daq.storage.transaction import recover
 
@@ -102,17 +103,20 @@ class Builder:
         """The entry up to which everything is in the files."""
         return self._base_lsn
 
-    def advance(self, upto: int) -> None:
-        """Bring the entries up to `upto` into the open files (full chunks go to disk at once)."""
-        while not self._walk(upto):
+    def advance(self, upto: int, most_bytes: int = sys.maxsize) -> None:
+        """Bring the entries up to `upto` into the open files (full chunks go to disk at once).
+
+        Stops earlier once `most_bytes` wait for a checkpoint.
+        """
+        while not self._walk(upto, most_bytes):
             # What came before the refused entry goes into the files first, so that many of them
             # don't have the same entries read again and again.
             refused = max(self._refused)
             self.rewind()
-            self._walk(refused - 1)
+            self._walk(refused - 1, sys.maxsize)
             self.checkpoint()
 
-    def _walk(self, upto: int) -> bool:
+    def _walk(self, upto: int, most_bytes: int) -> bool:
         """Perform entries; False if HDF5 refused one, and with it what no checkpoint holds yet."""
         for entry in self._journal.entries(self.lsn, upto):
             effects = self.ledger.apply(entry.message)
@@ -121,6 +125,8 @@ class Builder:
             self.lsn = entry.lsn
             self.bytes_waiting += len(entry.message)
             self.bytes_read += len(entry.message)
+            if self.bytes_waiting >= most_bytes:
+                break
         return True
 
     def checkpoint(self) -> int:
@@ -173,6 +179,9 @@ class Builder:
     def _perform(self, entry: Entry, effect: Effect) -> bool:
         if isinstance(effect, Sealed):
             self._seal(effect)
+            return True
+        if isinstance(effect, Ended):
+            self._end(effect)
             return True
         return entry.lsn in self._refused or self._append(entry, effect)
 
@@ -227,8 +236,8 @@ class Builder:
         run_file = self._file_of(sealed.file) if sealed.file.rows else None
         if run_file is None:
             return
-        self._checkpoint_file(run_file)
-        path = run_file.seal(
+        self._finish(
+            run_file,
             run_end=sealed.run_end,
             file_end=sealed.seal.end,
             following_file_id=sealed.seal.following,
@@ -237,9 +246,29 @@ class Builder:
         )
         del self._files[sealed.file.id]
         self._done.add(sealed.file.id)
+
+    def _end(self, ended: Ended) -> None:
+        """Take back that another file follows: the run is over, and no more rows came."""
+        path = run_files(self._options.directory).get(ended.file)
+        if path is None:
+            log.warning("the run's last file was moved away and does not say that it is the last")
+            return
+        run_file = RunFile.reopen(path, **self._run_options())
+        self._finish(
+            run_file,
+            run_end=ended.run_end,
+            file_end=ended.file_end,
+            following_file_id=0,
+            interrupted=ended.interrupted,
+            new_path=path,
+        )
+
+    def _finish(self, run_file: RunFile, **end: Any) -> None:
+        self._checkpoint_file(run_file)
+        path = run_file.seal(**end)
         if path is not None:
             self._unapplied |= {path} if run_file.pending else set()
-            self.sealed.append(path)
+            self.sealed += [path] if path not in self.sealed else []
             log.info("sealed %s", path)
 
     def _sealed_path(self, sealed: Sealed, path: Path) -> Path:

@@ -30,6 +30,8 @@ __all__ = [
 
 log = logging.getLogger("h5daq.storage.recovery")
 
+_STEP_BYTES = 256 << 20
+
 
 @dataclass(slots=True)
 class Recovered:
@@ -66,8 +68,9 @@ def replay(journal: Journal | MemoryJournal, options: BuilderOptions) -> Builder
     first, last = journal.oldest - 1, journal.last
     kept = _kept(journal)
     builder = Builder(journal, journal.snapshot, first, options, kept, replay_end=last)
-    builder.advance(last)
-    if builder.lsn > first:
+    while builder.lsn < last:
+        # In steps, so that a nearly full disk gets room back as the journal is taken in.
+        builder.advance(last, _STEP_BYTES)
         builder.checkpoint()
     return builder
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
+import traceback
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -256,6 +257,8 @@ class TransactionFile:
         try:
             return h5py.File(paged, mode, **options)
         except _HDF5_ERRORS as error:
+            # h5py's frames hold the access list; HDF5 would free it after Python's end, and crash.
+            traceback.clear_frames(error.__traceback__)
             self._discard()
             if paged.error is not None:
                 self._raise(paged.error)

@@ -17,6 +17,7 @@ from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.intake import Intake
+from h5daq.writer.releases import Releases
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
 
@@ -47,6 +48,7 @@ class Desk:
         self._ledger = intake.ledger
         self._orders: dict[str, deque[dict[str, Any]]] = {}
         self._last_seq = 0
+        self._releases = Releases()
         self.stopping = False
 
     # -- orders ------------------------------------------------------------------------------
@@ -55,10 +57,10 @@ class Desk:
         """Tell a worker something, again each second until it says that it has done so.
 
         One order is under way at a time, since a worker that has heard the second one before the
-        first would take the first for old. Triggers that wait become one.
+        first would take the first for old. Triggers that wait become one, and so do releases.
         """
         orders = self._orders.setdefault(job, deque())
-        if len(orders) > 1 and orders[-1]["verb"] == verb == "trigger":
+        if len(orders) > 1 and orders[-1]["verb"] == verb and verb in ("trigger", "release"):
             orders[-1]["n"] += n
             return
         orders.append({"seq": self._next_seq(job), "verb": verb, "n": n})
@@ -88,6 +90,12 @@ class Desk:
         for job, orders in self._orders.items():
             if orders:
                 self._publisher.send("command", job, **orders[0])
+
+    def order_release(self, now: float) -> None:
+        """Near the end of a file, ask each worker for the row that it holds back for folding."""
+        if not self.stopping and self._releases.due(self._ledger.files, now):
+            for job in self.unfinished():
+                self.order(job, "release", 1)
 
     def order_stop(self) -> None:
         """Tell each worker to stop that has not ended and was not told, also late ones."""

@@ -8,7 +8,6 @@ said goodbye or ``drain_timeout`` is over.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import secrets
@@ -19,22 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from h5daq.errors import StorageError
-from h5daq.flow.ledger import Ledger
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import Calendar
 from h5daq.logs import log_remote
-from h5daq.storage.checkpoint import Builder, BuilderOptions
-from h5daq.storage.journal import Journal, MemoryJournal
-from h5daq.storage.lock import DirectoryLock, make_directory
+from h5daq.storage.checkpoint import Builder
 from h5daq.storage.recovery import (
     Recovered,
-    end_interrupted,
-    journal_directory,
     mark_kept,
-    replay,
 )
-from h5daq.storage.transaction import recover_directory
 from h5daq.transports.base import Events
 from h5daq.transports.zmq import WriterPort
 from h5daq.writer.answers import Answers
@@ -42,6 +34,7 @@ from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
+from h5daq.writer.opening import Opened
 from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
@@ -99,67 +92,13 @@ class Writer:
 
     def open(self) -> None:
         """Lock the directory, recover, bind the sockets, begin (or go on with) the run."""
-        self._enter_directory()
-        self._lock = DirectoryLock(self.directory)
-        self._lock.acquire()
-        finished = [found.path for found in recover_directory(self.directory)]
-        options = BuilderOptions(
-            self.directory, self.settings.durability == "fsync", self.settings.overlay_bytes
-        )
-        self._ledger = Ledger()
-        builder = self._recover(options)
-        self.recovered.finished = finished
+        self._opened = Opened(self.settings, _MEMORY_BYTES)
+        self.recovered, self.journal = self._opened.recovered, self._opened.journal
+        self._ledger = self._opened.ledger
         self.port = WriterPort(self.settings.data, self.settings.requests, self.settings.signals)
-        self._assemble(builder)
+        self._assemble(self._opened.builder)
         self._begin_run()
         self._save_endpoints()
-
-    def _enter_directory(self) -> None:
-        if self.settings.make_directory:
-            make_directory(self.directory)
-        elif not self.directory.is_dir():
-            raise StorageError(
-                errno.ENOENT,
-                "the directory has vanished, and is waited for: mount it again, or make it anew",
-                str(self.directory),
-            )
-
-    def _recover(self, options: BuilderOptions) -> Builder:
-        """Replay the journal on disk; end the run in it unless it is ours."""
-        path = journal_directory(self.directory)
-        in_memory = self.settings.durability == "none"
-        if in_memory and not path.is_dir():
-            return self._forget_journal(options)
-        journal = self._open_journal(path)
-        self.recovered.entries = max(0, journal.last - journal.oldest + 1)
-        builder = replay(journal, options)
-        self._ledger = builder.ledger
-        if builder.ledger.run is None or builder.ledger.run.id != self.settings.run_id:
-            entries = self.recovered.entries
-            self.recovered = end_interrupted(journal, builder)
-            self.recovered.entries = entries
-        if in_memory:
-            builder.close()
-            journal.close()
-            return self._forget_journal(options)
-        self.journal: Journal | MemoryJournal = journal
-        self._ledger = Ledger.restore(builder.ledger.snapshot())
-        return builder
-
-    def _open_journal(self, path: Path) -> Journal:
-        return Journal.open(
-            path,
-            durability="os" if self.settings.durability == "os" else "fsync",
-            segment_bytes=self.settings.segment_bytes,
-            limit_bytes=self.settings.journal_bytes,
-            snapshot=lambda: self._ledger.snapshot(),
-        )
-
-    def _forget_journal(self, options: BuilderOptions) -> Builder:
-        """No journal: commits live in memory until the next checkpoint."""
-        self.journal = MemoryJournal(limit_bytes=_MEMORY_BYTES)
-        self._ledger = Ledger()
-        return Builder(self.journal, None, self.journal.oldest - 1, options)
 
     def _assemble(self, builder: Builder) -> None:
         settings = self.settings
@@ -263,7 +202,7 @@ class Writer:
         """Let go of sockets, lock and endpoints file."""
         self.port.close(linger=1.0)
         endpoints_file(self.directory).unlink(missing_ok=True)
-        self._lock.release()
+        self._opened.lock.release()
 
     def _patience(self) -> float:
         return max(0.0, min(self._tick_at - time.monotonic(), _TICK_SECONDS))
@@ -318,6 +257,7 @@ class Writer:
         if time.monotonic() < self._tick_at:
             return
         self._tick_at = time.monotonic() + _TICK_SECONDS
+        self.desk.order_release(self.clock())
         self.intake.tick(self.store.done_lsn)
         self._heartbeat()
         self.desk.repeat_orders()

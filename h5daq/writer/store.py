@@ -142,19 +142,25 @@ class Store(threading.Thread):
     def _advance(self) -> None:
         with self._changed:
             target, self._bytes = self._target, 0
-        self._builder.advance(target)
+        self._follow(target)
         if self._is_due():
             self._checkpoint()
         if self._builder.pending:
             self._builder.apply_pending()
 
+    def _follow(self, target: int) -> None:
+        """Bring in what is committed, in steps with a checkpoint after each.
+
+        The steps are small after trouble: on a disk that was full, each makes room in the journal.
+        """
+        step = self._stream_bytes if self.trouble else self._checkpoint_bytes
+        while self._builder.lsn < target:
+            self._builder.advance(target, step)
+            if self._builder.bytes_waiting >= step:
+                self._checkpoint()
+
     def _is_due(self) -> bool:
-        return (
-            self._closing
-            or self._flush_wanted()
-            or self._builder.bytes_waiting >= self._checkpoint_bytes
-            or time.monotonic() >= self._due
-        )
+        return self._closing or self._flush_wanted() or time.monotonic() >= self._due
 
     def _checkpoint(self) -> None:
         self._due = time.monotonic() + self._draw()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from h5daq.errors import WireError
 from h5daq.flow import wire
 from h5daq.flow.batch import Batch
-from h5daq.flow.ledger import Ledger, Place, Sealed, Verdict
+from h5daq.flow.ledger import Ended, Ledger, Place, Sealed, Verdict
 from h5daq.flow.records import (
     EndRecord,
     FileRecord,
@@ -140,6 +140,16 @@ def test_the_chain_ends_with_the_last_file_that_has_rows():
     ledger = begun(hello(), rows([1.0]), second_file())
     (last,) = ledger.apply(encode_record(EndRecord(50.0)))
     assert (last.file.id, last.seal.following, last.seal.end) == (10, 0, 50.0)
+
+
+def test_an_end_after_the_last_seal_takes_back_that_a_file_follows():
+    ledger = begun(hello(), rows([1.0]), encode_record(SealRecord(10, 100.0, 11)))
+    assert ledger.apply(encode_record(EndRecord(150.0))) == [Ended(10, 100.0, 150.0, False)]
+    assert Ledger.restore(ledger.snapshot()).last_following == 0
+
+
+def test_a_run_without_rows_has_no_file_to_end():
+    assert begun(hello()).apply(encode_record(EndRecord(150.0))) == []
 
 
 def test_a_status_without_counts_takes_none_back():

@@ -103,6 +103,23 @@ def test_what_is_in_the_files_is_released_from_the_journal(running, worker):
     assert running.front.journal.waiting_bytes == 0
 
 
+def test_a_file_that_was_sealed_in_a_quiet_hour_learns_that_it_was_the_last(running, worker):
+    tank = worker()
+    running.front.take(tank.hello(), tank.rows(11.0))
+    running.front.now = 3661.0
+    running.front.intake.tick()
+    assert running.flush()
+    (path,) = running.directory.glob("*.h5")
+    with h5py.File(path) as file:
+        assert (file.attrs["following_file_id"] != 0, file.attrs["run_end"] > 0) == (True, False)
+    running.front.intake.record(EndRecord(3700.0))
+    running.end()
+    with h5py.File(path) as file:
+        assert (file.attrs["following_file_id"], file.attrs["run_end"]) == (0, 3700.0)
+    assert running.values() == [11.0]
+    assert running.builder.sealed == [path]
+
+
 def test_the_end_seals_the_file_with_every_row(running, worker):
     tank = worker()
     running.front.take(tank.hello(), tank.rows(11.0))
@@ -155,7 +172,7 @@ def test_rows_that_hdf5_refuses_are_put_aside_and_the_rest_goes_on(running, work
 
 def test_an_unforeseen_error_is_told_and_ends_the_thread(bench, worker, monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
-    monkeypatch.setattr(bench.builder, "advance", lambda upto: 1 / 0)
+    monkeypatch.setattr(bench.builder, "advance", lambda *_: 1 / 0)
     bench.store.start()
     bench.end()
     assert isinstance(bench.failures[0], ZeroDivisionError)
@@ -218,3 +235,24 @@ def test_files_that_are_open_at_once_may_be_planned_under_one_name(running, work
     running.front.take(tank.rows(13.0))
     assert running.flush()
     assert sorted(running.values()) == [11.0, 13.0]
+
+
+def test_after_trouble_the_journal_is_taken_in_by_steps(running, worker, monkeypatch):
+    held, released = [StorageError(errno.ENOSPC, "no space")], []
+    append, release = RunFile.append, running.front.journal.release
+
+    def fails_once(self, *args, **more):
+        if held:
+            raise held.pop()
+        append(self, *args, **more)
+
+    monkeypatch.setattr(RunFile, "append", fails_once)
+    monkeypatch.setattr(
+        running.builder._journal, "release", lambda lsn: released.append(lsn) or release(lsn)
+    )
+    running.store._stream_bytes = 1
+    tank = worker()
+    running.front.take(tank.hello(), *(tank.rows(11.0 + i) for i in range(5)))
+    assert running.flush()
+    assert len(released) >= 5
+    assert running.values() == [11.0, 12.0, 13.0, 14.0, 15.0]

@@ -1,0 +1,70 @@
+"""A file and a job as the ledger keeps them: plain values, made from journal entries alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from h5daq.flow.schema import Schema
+
+__all__ = ["FileState", "JobState"]
+
+_MOST = 2**63 - 1
+"""Counts are kept as int64; what peers claim may add up to more."""
+
+
+@dataclass(slots=True)
+class FileState:
+    """A file that rows may still go to (times in seconds since 1970-01-01 UTC)."""
+
+    id: int
+    previous: int
+    following: int
+    start: float
+    end: float
+    name: str
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class JobState:
+    """A job as the writer knows it: its columns, the position of each incarnation, its losses.
+
+    ``inc`` is its newest worker, ``spooled`` the incarnation whose spool that worker reads out
+    before it says hello itself. ``met`` is whether ``inc`` itself said hello in this run.
+    """
+
+    job: str
+    schema: Schema
+    attrs: dict[str, Any]
+    period: float
+    mode: str
+    chunk: int
+    inc: int
+    host: str = ""
+    pid: int = 0
+    file: int = 0
+    rows: int = 0
+    late: int = 0
+    last_time: float | None = None
+    next: dict[int, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    counts: dict[int, dict[str, int]] = field(default_factory=dict)
+    restarts: list[tuple[float, str]] = field(default_factory=list)
+    met: bool = True
+    spooled: int | None = None
+
+    @property
+    def speaker(self) -> int:
+        """The incarnation that said hello last."""
+        return self.inc if self.spooled is None else self.spooled
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Rows that were not kept, by cause, over all incarnations."""
+        total = dict(self.skipped)
+        for counts in self.counts.values():
+            for cause, n in counts.items():
+                total[cause] = total.get(cause, 0) + n
+        return {cause: min(n, _MOST) for cause, n in total.items()}
