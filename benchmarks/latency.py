@@ -31,7 +31,7 @@ def h5daq_latency(folder: Path, seconds: float, durability: str) -> list[float]:
     job = h5daq.DAQJob("fast", "stamp", stamp, read_period=1 / HZ, batch_interval=0.001)
     daemon = h5daq.DAQDaemon(
         job, name="latency", directory=folder, durability=durability,
-        signal_rate=1e6, batch_interval=0.001,
+        signal_rate=1e6,
     )  # fmt: skip
     late: list[float] = []
     endpoint = daemon.start() and daemon.endpoints["signals"]

@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from h5daq.errors import NoAnswer, StorageError
+from h5daq.flow.closing import Closing
 from h5daq.flow.requests import Answer, Failure, Reply, Request, decode_answer, encode_request
 from h5daq.flow.topics import parse, prefixes
 from h5daq.transports.zmq import ClientLink, SubscriberLink
@@ -44,7 +44,7 @@ class Signal:
     payload: dict[str, Any]
 
 
-class Client:
+class Client(Closing):
     """A connection to a writer's requests socket. May be used from several threads.
 
     Parameters
@@ -122,17 +122,6 @@ class Client:
         with self._lock:
             self._link.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 def connect(
     endpoint: str | None = None, *, directory: str | os.PathLike[str] | None = None
@@ -172,7 +161,7 @@ def connect(
         ) from error
 
 
-class Subscription:
+class Subscription(Closing):
     """Signals as they come; an iterator and a context manager. For one thread.
 
     Parameters
@@ -227,17 +216,6 @@ class Subscription:
     def close(self) -> None:
         """Let go of the socket."""
         self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def subscribe(

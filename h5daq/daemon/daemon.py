@@ -29,6 +29,7 @@ from h5daq.daemon.checks import (
 )
 from h5daq.daemon.fleet import Fleet
 from h5daq.daemon.state import ask_status
+from h5daq.daemon.texts import started_text, stopped_text
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.rollover import Calendar, check_format
 from h5daq.jobs.job import DAQJob
@@ -193,8 +194,7 @@ class DAQDaemon:
                 raise
             self._fleet = fleet
             atexit.register(self.stop)
-            many = "1 job" if len(self.jobs) == 1 else f"{len(self.jobs)} jobs"
-            text = f"recording {many} into {fleet.file_name}"
+            text = started_text(len(self.jobs), fleet.file_name)
             log.info(text)
             return text
 
@@ -216,7 +216,7 @@ class DAQDaemon:
             finally:
                 fleet.abandon()
             self._file_name = fleet.file_name
-            text = _stop_text(report)
+            text = stopped_text(report)
             log.info(text)
             return text
 
@@ -338,14 +338,3 @@ class DAQDaemon:
         if self._fleet is None:
             raise ConfigError(f"{verb}: the daemon is not running; call start() first")
         return self._fleet.request(verb, timeout=timeout, **args)
-
-
-def _stop_text(report: dict[str, Any]) -> str:
-    if "unfinished" in report:
-        return (
-            f"stopped without the writer ({report['unfinished']}); what it has committed comes "
-            "into the file with the next start, or by: h5daq recover DIRECTORY"
-        )
-    files = ", ".join(report["files"]) or "no file, as there were no rows"
-    held = "".join(f"; job {job}: {n} rows still held" for job, n in report["held"].items())
-    return f"stopped: {files}{held}"

@@ -9,6 +9,7 @@ plain lines, now and then, and at once when something changes that somebody shou
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -29,7 +30,7 @@ PLAIN_WIDTH = 160
 """Characters of a line where there is no terminal that has a width."""
 
 
-class _Display:
+class _Display(ABC):
     """Draws a picture in place, or writes lines; what is drawn is told by the two kinds below."""
 
     def __init__(
@@ -109,11 +110,11 @@ class _Display:
     def _write(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
 
-    def _drawing(self, now: float) -> RenderableType:
-        raise NotImplementedError
+    @abstractmethod
+    def _drawing(self, now: float) -> RenderableType: ...
 
-    def _lines(self, now: float) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _lines(self, now: float) -> list[str]: ...
 
 
 class LiveTable(_Display):

@@ -11,10 +11,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar
 
 from h5daq.errors import ConfigError
+from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
 from h5daq.transports.base import REQUEST_QUEUE, Endpoints, Events, Frame
 
@@ -57,7 +57,7 @@ class Net:
         self.numbers = itertools.count(1)
 
 
-class End:
+class End(Closing):
     """What all ends have in common."""
 
     def __init__(self, net: Net) -> None:
@@ -78,17 +78,6 @@ class End:
 
     def close(self) -> None:
         """Let go."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class MemoryWriterPort(End):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
 import zmq
 
 from h5daq.errors import ConfigError
+from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
 from h5daq.transports.base import REQUEST_QUEUE, Signal
 from h5daq.transports.exchange import Exchange
@@ -23,7 +22,7 @@ _STOP_SECONDS = 1.0
 """How long an iteration waits at a time, in case its bell was heard by another call."""
 
 
-class ClientLink:
+class ClientLink(Closing):
     """A client's end, for one thread.
 
     Parameters
@@ -78,19 +77,8 @@ class ClientLink:
         self._socket.close(linger=0)
         self._context.term()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class SubscriberLink:
+class SubscriberLink(Closing):
     """A listener's end, for one thread, but for `wake` and `stop`.
 
     Parameters
@@ -145,14 +133,3 @@ class SubscriberLink:
         """Let go of the socket."""
         self._subscription.close()
         self._context.term()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from types import TracebackType
-from typing import Self
 
 import zmq
 
 from h5daq.errors import ConfigError
+from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
 from h5daq.flow.topics import topic
 from h5daq.transports.base import JOB_SIGNALS, SEND_QUEUE, Signal
@@ -26,7 +25,7 @@ _LARGE_BYTES = 64 * 1024
 """Messages above this are handed over without a copy; below, a copy is cheaper."""
 
 
-class WorkerLink:
+class WorkerLink(Closing):
     """Rows out, positions and commands in.
 
     `send` and `wake` may be called from any thread, all else from one.
@@ -98,17 +97,6 @@ class WorkerLink:
             self._push = None
         self._subscription.close()
         self._context.term()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self, data: str) -> Socket:
         push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0)

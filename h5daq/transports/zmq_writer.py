@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import zmq
 
 from h5daq.errors import ConfigError
+from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
 from h5daq.transports.base import (
     DATA_QUEUE,
@@ -31,7 +30,7 @@ __all__ = ["WriterPort"]
 _REQUESTS_AT_ONCE = 64
 
 
-class WriterPort:
+class WriterPort(Closing):
     """Where workers, clients and subscribers come to.
 
     `publish` and `wake` may be called from any thread, all else from one.
@@ -130,17 +129,6 @@ class WriterPort:
                 socket.close(linger=milliseconds(linger))
         self._bell.close()
         self._context.term()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _socket(self, kind: int, queue: int) -> Socket:
         return make_socket(self._context, kind, send=queue, receive=queue)

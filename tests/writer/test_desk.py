@@ -74,6 +74,26 @@ def test_one_order_is_under_way_at_a_time_and_triggers_that_wait_become_one(desk
     assert later > seq
 
 
+def test_near_the_end_of_a_file_what_is_held_back_for_folding_is_asked_for(desk, hear, tank):
+    told = hear("command tank/")
+    end = 3600.0
+    for now in (end - 60, end - 1, end - 0.5, end, end + 1):
+        desk.order_release(now)
+        desk.order_done("tank", 1 << 62)
+    assert [verb for verb, _, _ in orders(told)] == ["release", "release"]
+
+
+def test_releases_that_wait_for_a_dead_worker_become_one(desk, hear, tank):
+    told = hear("command tank/")
+    for _ in range(5):
+        desk.order("tank", "release", 1)
+    (first,) = orders(told)
+    desk.order_done("tank", first[2])
+    (second,) = orders(told)
+    desk.order_done("tank", second[2])
+    assert orders(told) == []
+
+
 def test_orders_keep_their_order(desk, hear, tank):
     told, verbs = hear("command tank/"), []
     for verb in ("pause", "resume", "trigger", "pause"):

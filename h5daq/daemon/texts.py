@@ -1,0 +1,25 @@
+"""What a daemon says of a start and of a stop, as its users read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["started_text", "stopped_text"]
+
+
+def started_text(jobs: int, file_name: str | None) -> str:
+    """What runs now, and into which file."""
+    many = "1 job" if jobs == 1 else f"{jobs} jobs"
+    return f"recording {many} into {file_name}"
+
+
+def stopped_text(report: dict[str, Any]) -> str:
+    """Which files were made, and which rows could not be fetched."""
+    if "unfinished" in report:
+        return (
+            f"stopped without the writer ({report['unfinished']}); what it has committed comes "
+            "into the file with the next start, or by: h5daq recover DIRECTORY"
+        )
+    files = ", ".join(report["files"]) or "no file, as there were no rows"
+    held = "".join(f"; job {job}: {n} rows still held" for job, n in report["held"].items())
+    return f"stopped: {files}{held}"
