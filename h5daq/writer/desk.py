@@ -204,9 +204,15 @@ class Desk:
 
     def stop_report(self) -> dict[str, Any]:
         """What a stop leaves: the sealed files, and the rows that unreachable workers hold."""
-        told = {job: self._intake.statuses.get(job, {}).get("held") for job in self.unfinished()}
-        held = {job: rows for job, rows in told.items() if rows}
-        return {"files": [str(path) for path in self._builder.sealed], "held": held}
+        held = {job: self._held(job) for job in self.unfinished()}
+        left = {job: rows for job, rows in held.items() if rows > 0}
+        return {"files": [str(path) for path in self._builder.sealed], "held": left}
+
+    def _held(self, job: str) -> int:
+        """What its worker held when it last said so, less what was taken since: it may be dead."""
+        held = int(self._intake.statuses.get(job, {}).get("held") or 0)
+        inc, then = self._intake.stood.get(job, (0, 0))
+        return held - (self._ledger.jobs[job].next.get(inc, then) - then)
 
 
 def _unwelcome(why: str) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class Intake:
         self.stalled = ""
         self.unwelcome: dict[str, str] = {}
         self.statuses: dict[str, dict[str, Any]] = {}
+        self.stood: dict[str, tuple[int, int]] = {}
         self.ended: set[tuple[str, int]] = set()
         self.remarks: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -128,6 +129,7 @@ class Intake:
             return
         if head.k == "status":
             self.statuses[head.job] = head.fields
+            self.stood[head.job] = head.inc, job.next[head.inc]
             self.remarks.append(("status", head.job, head.fields))
         elif head.k == "hello":
             self._greeted.add((head.job, head.inc))

@@ -1,0 +1,111 @@
+"""The system that the fault campaign tears at: one daemon with a job of each kind.
+
+``python -m benchmarks.fault_system FOLDER OPTIONS`` starts it, prints one line of JSON, and stops
+in order when its standard input ends or says so. Each getter numbers its rows and puts its own
+birth (nanoseconds) beside the number, so that each row that is missing can be laid at somebody's
+door; how far it has counted stands in a mapped file that outlives a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import h5daq
+from h5daq.errors import FileBusy, H5daqError
+
+FOLDED = 8
+"""Readings in a row that the folding job's getter gives the same number."""
+
+WAVE = 256
+
+
+class Numbered:
+    """A getter whose rows begin with its birth and a number that counts from 0."""
+
+    def __init__(self, folder: str, job: str, pause: float = 0.0) -> None:
+        self.birth, self.n, self.job, self.pause = time.time_ns(), 0, job, pause
+        name = Path(folder) / f"{job}.{os.getpid()}.{self.birth}"
+        name.write_bytes(bytes(8))
+        with open(name, "r+b") as file:
+            self._count = mmap.mmap(file.fileno(), 8)
+
+    def __call__(self) -> tuple[Any, ...]:
+        """The next row; counted before anybody has it."""
+        n, self.n = self.n, self.n + 1
+        if self.pause:
+            time.sleep(self.pause)
+        struct.pack_into("<q", self._count, 0, self.n)
+        return self._row(n)
+
+    def _row(self, n: int) -> tuple[Any, ...]:
+        if self.job == "array":
+            return self.birth, n, np.full(WAVE, float(n))
+        if self.job == "text":
+            return self.birth, n, f"row {n}"
+        return self.birth, n // FOLDED if self.job == "fold" else n
+
+
+def jobs_of(truth: str) -> list[h5daq.DAQJob]:
+    """One job of each kind."""
+
+    def job(name: str, period: float, pause: float = 0.0, **more: Any) -> h5daq.DAQJob:
+        extra = {"array": ((0, WAVE), float), "text": ((0,), str)}.get(name)
+        return h5daq.DAQJob(
+            f"jobs/{name}",
+            ["birth", "n", *(["x"] if extra else [])],
+            Numbered,
+            read_period=period,
+            getter_args={"folder": truth, "job": name, "pause": pause},
+            shape=[(0,), (0,), *([extra[0]] if extra else [])],
+            dtype=["int64", "int64", *([extra[1]] if extra else [])],
+            **more,
+        )
+
+    return [
+        job("count", 0.005),
+        job("array", 0.02),
+        job("text", 0.02),
+        job("constant", 1.0, pause=0.0005, read_mode="constant"),
+        job("fold", 0.005, compress=True),
+        job("spool", 0.005, spool="always"),
+    ]
+
+
+def say(**fields: Any) -> None:
+    """One line of JSON for the campaign."""
+    print(json.dumps(fields), flush=True)
+
+
+def main() -> int:
+    """Run until told to stop; the exit code says whether that went well."""
+    folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+    segment_bytes = options.pop("segment_bytes", 0)
+    h5daq.setup_logging("DEBUG", False, folder / "log.txt")
+    daemon = h5daq.DAQDaemon(jobs_of(str(folder / "truth")), "run", directory=folder / "data",
+                             **options)  # fmt: skip
+    if segment_bytes:
+        # No choice of a user's: with small segments, kills meet the change from one to the next.
+        daemon._options["segment_bytes"] = segment_bytes
+    try:
+        daemon.start()
+    except H5daqError as error:
+        say(busy=isinstance(error, FileBusy) or "FileBusy" in str(error), failed=str(error))
+        return 3
+    run = daemon.status()["run"]["id"]
+    say(run=run, recovered=daemon.recovered, **daemon.endpoints)
+    sys.stdin.readline()
+    say(stopped=daemon.stop())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

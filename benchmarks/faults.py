@@ -1,0 +1,310 @@
+"""A campaign of kills: are rows lost, doubled or misordered, whatever dies and when?
+
+A daemon with a job of each kind runs in a process of its own (`fault_system`), a stranger reads
+its files all the while (`fault_reader`), and processes are killed with signal 9, or stopped for a
+second, at random and at the worst moments. After each round the system is started again in the
+same directory. At the end each row is accounted for (`fault_check`).
+``python -m benchmarks.faults [--minutes 3] [--seed 1] [--keep DIRECTORY]``
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import h5daq
+from benchmarks.common import arguments, scratch, show
+from benchmarks.fault_check import Findings, Told, verify
+from benchmarks.fault_prey import Prey
+from h5daq.errors import FileBusy, NoAnswer
+from h5daq.storage.recovery import recover_run
+
+ROOT = Path(h5daq.__file__).parents[1]
+PATIENCE = 60.0
+DRAIN_SECONDS = 5.0
+
+KINDS = (
+    "writer", "worker", "nursery", "writer and worker", "writer twice", "writer in a checkpoint",
+    "writer at a rollover", "writer stopped", "worker at once",
+)  # fmt: skip
+"""Faults after which the run goes on."""
+
+ENDS = ("daemon", "all", "daemon and writer", "daemon in a checkpoint", "clean")
+"""What a round ends with."""
+
+
+class Listener(threading.Thread):
+    """Hears what the writer of one start tells as committed."""
+
+    def __init__(self, endpoint: str, run: str, told: Told) -> None:
+        super().__init__(daemon=True)
+        self._endpoint, self._run, self._told = endpoint, run, told
+        self.heard = 0
+        self.over = False
+
+    def run(self) -> None:
+        """Listen until the round is over."""
+        with h5daq.subscribe(self._endpoint, ["data-available"], timeout=0.2) as signals:
+            while not self.over:
+                try:
+                    self._note(signals.receive(0.2))
+                except NoAnswer:
+                    continue
+
+    def _note(self, signals: Sequence[Any]) -> None:
+        for signal in signals:
+            said, job = signal.payload, signal.path.rsplit("/", 1)[1]
+            self._told.totals[self._run, job] = said["total"]
+            key = job, said["last"]["birth"]
+            newest = max(self._told.newest.get(key, -1), said["last"]["n"])
+            self._told.newest[key] = newest
+            self.heard += 1
+
+
+class Campaign:
+    """One directory, many starts."""
+
+    def __init__(self, folder: Path, seed: int, **options: Any) -> None:
+        self.folder, self.random = folder, random.Random(seed)
+        self.faults: Counter[str] = Counter()
+        self.told, self.wrong = Told(), list[str]()
+        self.prey = Prey()
+        self.options = {
+            "write_period": 0.3, "rollover_interval_dict": {"seconds": 3}, "rollover_grace": 1.0,
+            "drain_timeout": DRAIN_SECONDS, "signal_rate": 200.0, **options,
+        }  # fmt: skip
+        for name in ("data", "truth", "state", "tmp"):
+            (folder / name).mkdir()
+        self.environment = {
+            **os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"),
+            "TMPDIR": str(folder / "tmp"),
+        }  # fmt: skip
+        self._begun: list[subprocess.Popen[str]] = []
+        self._reader = self._spawn("fault_reader", str(folder / "data"), str(seed))
+
+    def _spawn(self, module: str, *words: str) -> subprocess.Popen[str]:
+        with open(self.folder / "stderr.txt", "a") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"benchmarks.{module}", *words],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+                env=self.environment, cwd=ROOT, start_new_session=True,
+            )  # fmt: skip
+        self._begun.append(process)
+        return process
+
+    # -- one round -----------------------------------------------------------------------------
+
+    def round(self, kinds: Sequence[str], end: str, pause: Callable[[], float]) -> None:
+        """Start, do those faults one after the other, and come to an end."""
+        daemon, about = self._start()
+        listener = Listener(about["signals"], about["run"], self.told)
+        listener.start()
+        self._await_news(listener, "the start")
+        for kind in kinds:
+            time.sleep(pause())
+            self._fault(kind)
+            self._await_news(listener, kind)
+        time.sleep(pause())
+        self._end(daemon, end)
+        listener.over = True
+        listener.join()
+
+    def _start(self) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+        """Start the system; while workers of the last one still drain it is refused."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            options = json.dumps(self.options)
+            daemon = self._spawn("fault_system", str(self.folder), options)
+            self.prey.root = psutil.Process(daemon.pid)
+            line = daemon.stdout.readline() if daemon.stdout else ""
+            about = json.loads(line or "{}")
+            if "run" in about:
+                return daemon, about
+            daemon.wait()
+            if not about.get("busy") or time.monotonic() > deadline:
+                raise RuntimeError(f"could not be started: {line or 'it died'}")
+            time.sleep(0.2)
+
+    def _await_news(self, listener: Listener, after: str) -> None:
+        """Rows must be committed again soon."""
+        heard, deadline = listener.heard, time.monotonic() + PATIENCE
+        while listener.heard < heard + 2:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no more rows are committed after {after}")
+            time.sleep(0.02)
+
+    def _fault(self, kind: str) -> None:
+        self.faults[kind] += 1
+        victims = kind.split(" ")[0]
+        if kind == "writer stopped":
+            self.prey.halt("writer", 1.0)
+        elif kind == "writer in a checkpoint":
+            self._await_change(lambda: _stamps(self.folder / "data", ".*.redo"))
+            self.prey.kill("writer")
+        elif kind == "writer at a rollover":
+            self._await_change(lambda: _names(self.folder / "data"))
+            self.prey.kill("writer")
+        elif kind == "writer and worker":
+            self.prey.kill("writer", "worker")
+        else:
+            self.prey.kill(victims, one=self.random)
+        if kind in ("writer twice", "worker at once"):
+            # Right in what it does when it is started again.
+            self.prey.await_new(victims, 10.0)
+            time.sleep(self.random.uniform(0.0, 0.6))
+            self.prey.kill(victims, one=self.random)
+
+    def _await_change(self, look: Callable[[], Any]) -> None:
+        before, deadline = look(), time.monotonic() + 5.0
+        while look() == before and time.monotonic() < deadline:
+            continue
+        time.sleep(self.random.choice((0.0, 0.0, 0.0005, 0.002, 0.01, 0.05)))
+
+    def _end(self, daemon: subprocess.Popen[str], end: str) -> None:
+        self.faults[f"end: {end}"] += 1
+        self.prey.look()
+        if end == "clean":
+            self._stop(daemon)
+            return
+        if end == "daemon in a checkpoint":
+            self._await_change(lambda: _stamps(self.folder / "data", ".*.redo"))
+        roles = {"all": ("daemon", "writer", "nursery", "worker"),
+                 "daemon and writer": ("daemon", "writer")}.get(end, ("daemon",))  # fmt: skip
+        self.prey.kill(*roles)
+        daemon.wait()
+        if self.random.random() < 0.5:
+            self._recover()
+
+    def _stop(self, daemon: subprocess.Popen[str]) -> None:
+        began = time.monotonic()
+        out, _ = daemon.communicate("stop\n", timeout=3 * PATIENCE)
+        if daemon.returncode or '"stopped"' not in out or "unfinished" in out:
+            self.wrong.append(f"stopped with code {daemon.returncode}: {out}")
+        # Possible only of a worker that was killed, and not yet started again.
+        self.faults["stopped with rows held"] += "held" in out
+        if time.monotonic() - began > PATIENCE:
+            self.wrong.append(f"a stop took {time.monotonic() - began:.0f} s")
+
+    def _recover(self) -> None:
+        """What ``h5daq recover`` does, unless the old writer is still at work."""
+        try:
+            recover_run(self.folder / "data")
+            self.faults["recovered by hand"] += 1
+        except FileBusy:
+            self.faults["recovery refused"] += 1
+
+    # -- the account ---------------------------------------------------------------------------
+
+    def finish(self) -> Findings:
+        """Stop everything in order, and account for all rows."""
+        # Twice: what orphans of a killed daemon have put into a spool comes with the next start.
+        self.prey.await_end(PATIENCE)
+        for _ in range(2):
+            self.round([], "clean", lambda: 0.3)
+        out, _ = self._reader.communicate("stop\n", timeout=PATIENCE)
+        seen = json.loads(out)
+        self._check_nothing_open()
+        found = verify(self.folder, self.told, self.prey.killed)
+        found.counts.update({f"reader {k}": v for k, v in seen["counts"].items()})
+        # Beyond ``overlay_bytes`` a checkpoint does not wait for a reader to leave.
+        if "overlay_bytes" not in self.options:
+            self.wrong += [f"a reader saw: {flaw}" for flaw in seen["flaws"]]
+        found.wrong += self.wrong
+        return found
+
+    def _check_nothing_open(self) -> None:
+        data = self.folder / "data"
+        before = _digests(data)
+        report = recover_run(data)
+        if report.run or report.sealed or report.finished:
+            self.wrong.append(f"after a stop in order there was something to recover: {report}")
+        if _digests(data) != before:
+            self.wrong.append("a recovery after a stop in order changed files")
+
+    def close(self) -> None:
+        """End whatever is left."""
+        self.prey.kill_rest()
+        for process in self._begun:
+            process.kill()
+            process.communicate()
+
+
+def _stamps(directory: Path, pattern: str) -> list[tuple[str, int]]:
+    found = []
+    for path in directory.glob(pattern):
+        try:
+            found.append((path.name, path.stat().st_mtime_ns))
+        except FileNotFoundError:
+            continue
+    return sorted(found)
+
+
+def _names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.glob("*.hdf5"))
+
+
+def _digests(directory: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.blake2b(path.read_bytes()).hexdigest()
+        for path in directory.glob("*.hdf5")
+    }
+
+
+def options_of(seed: int) -> dict[str, Any]:
+    """What differs from seed to seed."""
+    options: dict[str, Any] = {"segment_bytes": 64 << 20 if seed % 7 == 0 else 1 << 18}
+    if seed % 2 == 0:
+        options["rollover_size"] = 500_000
+    if seed % 3 == 0:
+        options["durability"] = "os"
+    if seed % 4 == 1:
+        options["overlay_bytes"] = 1 << 16
+    return options
+
+
+def report(campaign: Campaign, found: Findings) -> None:
+    """Print the account."""
+    show("faults", [(kind, str(n)) for kind, n in sorted(campaign.faults.items())])
+    show("kills", [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())])
+    rows = [(name, f"{n:,}") for name, n in found.counts.items()]
+    show("rows", [*rows, ("longest tail of a killed spool", f"{found.longest_tail} rows")])
+    show(f"wrong: {len(found.wrong)}", [("", text) for text in found.wrong[:40]] or [("", "none")])
+
+
+def main() -> int:
+    """Tear at it for some minutes."""
+    args = arguments(__doc__, minutes=3.0, seed=1, keep="")
+    with scratch(args.directory) as folder:
+        fixed = {n: f"ipc://{folder}/tmp/{n}" for n in ("data", "requests", "signals")}
+        options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
+        campaign = Campaign(folder, args.seed, **options)
+        dice = campaign.random
+        until = time.monotonic() + 60 * args.minutes
+        try:
+            while time.monotonic() < until:
+                kinds = dice.choices(KINDS, k=dice.randint(1, 5))
+                campaign.round(kinds, dice.choice(ENDS), lambda: dice.uniform(0.0, 2.0))
+            found = campaign.finish()
+            report(campaign, found)
+        finally:
+            campaign.close()
+            if args.keep:
+                shutil.copytree(folder, args.keep, ignore=shutil.ignore_patterns("tmp"))
+        return 1 if found.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
