@@ -22,10 +22,10 @@ from typing import Any, Protocol
 from h5daq.errors import FileBusy, FileDamaged, StorageError
 from h5daq.flow.entries import Entry
 from h5daq.flow.ledger import Effect, Ended, FileState, JobState, Ledger, Place, Sealed
-from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import file_name
 from h5daq.storage.find import find_file, free_path, run_files
-from h5daq.storage.layouts.run import FileHead, JobHead, RunFile
+from h5daq.storage.layouts.run import JobHead, RunFile
+from h5daq.storage.run_record import file_format, file_head, file_options
 from h5daq.storage.transaction import recover
 
 __all__ = ["Builder", "BuilderOptions", "EntrySource"]
@@ -167,13 +167,6 @@ class Builder:
             run_file.close()
         self._files.clear()
 
-    def current(self) -> tuple[Path, int] | None:
-        """Path and size in bytes of the newest open file."""
-        if not self._files:
-            return None
-        run_file = list(self._files.values())[-1]
-        return run_file.path, run_file.size_bytes
-
     # -- effects ----------------------------------------------------------------------------
 
     def _perform(self, entry: Entry, effect: Effect) -> bool:
@@ -273,7 +266,7 @@ class Builder:
 
     def _sealed_path(self, sealed: Sealed, path: Path) -> Path:
         """The planned name with the real end; never the name of a file that is there already."""
-        name = file_name(self._file_format(), sealed.file.start, sealed.seal.end)
+        name = file_name(file_format(self.ledger.run), sealed.file.start, sealed.seal.end)
         return free_path(self._options.directory / name, path)
 
     # -- finding and making files -------------------------------------------------------------
@@ -308,37 +301,11 @@ class Builder:
         if run is None:
             raise FileDamaged("the journal holds rows before any run")
         path = free_path(self._options.directory / state.name)
-        return RunFile.create(path, self._head(run, state), **self._run_options())
-
-    def _head(self, run: RunRecord, state: FileState) -> FileHead:
-        return FileHead(
-            file_id=state.id,
-            previous_file_id=state.previous,
-            following_file_id=state.following,
-            run_start=run.start,
-            file_start=state.start,
-            file_end=state.end,
-            name=run.name,
-            write_period=float(run.options["write_period"]),
-            write_period_jitter=float(run.options["write_period_jitter"]),
-            rollover_interval=str(run.options["rollover_interval"]),
-            attrs=run.attrs,
-            run_id=run.id,
-            durability=str(run.options["durability"]),
-        )
+        return RunFile.create(path, file_head(run, state), **self._run_options())
 
     def _run_options(self) -> dict[str, Any]:
-        options = self.ledger.run.options if self.ledger.run else {}
-        return {
-            "compression": options.get("compression"),
-            "write_period": float(options.get("write_period", 60.0)),
-            "durable": self._options.durable,
-            "overlay_bytes": self._options.overlay_bytes,
-        }
-
-    def _file_format(self) -> str:
-        options = self.ledger.run.options if self.ledger.run else {}
-        return str(options.get("file_format", "DAQ_{date_from}_{date_to}.hdf5"))
+        durable, overlay_bytes = self._options.durable, self._options.overlay_bytes
+        return {**file_options(self.ledger.run), "durable": durable, "overlay_bytes": overlay_bytes}
 
 
 def _give_up(run_file: RunFile) -> None:
