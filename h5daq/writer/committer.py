@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from h5daq.errors import H5daqError, StorageError
 from h5daq.flow import wire
@@ -48,17 +48,6 @@ class Port(Protocol):
         ...
 
 
-_CALM_RATE, _CALM_BYTES = 4.0, 64 << 10
-"""A job with less than so many bytes in a commit hears of its commits so often per second: each
-position wakes its worker, and it has room for the rows until then."""
-
-
-class _Place(NamedTuple):
-    job: str
-    inc: int
-    position: int
-
-
 class Publisher:
     """Turns notes into messages on the PUB socket.
 
@@ -92,8 +81,6 @@ class Publisher:
         self.positions: dict[str, tuple[int, int]] = {}
         self.totals: dict[str, int] = {}
         self._news: Coalescer[Change] = Coalescer(signal_rate, merge=_newer)
-        self._calm: Coalescer[_Place] = Coalescer(_CALM_RATE)
-        self._told: dict[tuple[str, int], int] = {}
 
     def know(self, jobs: Iterable[JobState]) -> None:
         """Begin with jobs whose rows an earlier writer has committed."""
@@ -103,7 +90,7 @@ class Publisher:
 
     def tell(self, note: Note, now: float) -> None:
         """Publish what a commit has made true; `now` is monotonic seconds."""
-        self._tell_workers(note, now)
+        self._tell_workers(note)
         for kind, path, payload in note.signals:
             self.send(kind, path, **payload)
         self.newest.update(note.changes)
@@ -113,28 +100,18 @@ class Publisher:
             if ready is not None:
                 self._available(f"{self._run_path}/{job}", ready)
 
-    def _tell_workers(self, note: Note, now: float) -> None:
+    def _tell_workers(self, note: Note) -> None:
         window = self._window()
         for (job, inc), position in note.positions.items():
             self.positions[job] = (inc, position)
-            place = _Place(job, inc, position)
-            if _is_calm(note, place):
-                self._tell_calm(self._calm.offer(f"{job} {inc}", place, now))
-            else:
-                self.position(*place, window, bye=(job, inc) in note.byes)
+            self.position(job, inc, position, window, bye=(job, inc) in note.byes)
         for job, inc in note.strangers:
             self.position(job, inc, 0, window, need="hello")
         for job, cause in note.refused.items():
             self.send("refused", job, cause=cause)
 
-    def _tell_calm(self, place: _Place | None) -> None:
-        if place is not None and self._told.get((place.job, place.inc), -1) < place.position:
-            self.position(*place, self._window())
-
     def tell_due(self, now: float) -> None:
-        """Publish the positions and signals that were held back and are due."""
-        for _, place in self._calm.due(now):
-            self._tell_calm(place)
+        """Publish the signals that were held back and are due."""
         for path, change in self._news.due(now):
             self._available(path, change)
 
@@ -145,13 +122,11 @@ class Publisher:
 
     def next_deadline(self) -> float | None:
         """When `tell_due` has something to do, in monotonic seconds."""
-        deadlines = (self._news.next_deadline(), self._calm.next_deadline())
-        return min((time for time in deadlines if time is not None), default=None)
+        return self._news.next_deadline()
 
     def position(self, job: str, inc: int, position: int, window: int, /, **more: Any) -> None:
         """The answer of the delivery to one incarnation of a job."""
         fields = {key: value for key, value in more.items() if value}
-        self._told[job, inc] = position
         self.send(
             "position", job, boot=self._boot, run=self._run, inc=inc, next=position,
             window=window, **fields,
@@ -171,13 +146,6 @@ class Publisher:
             last_time=change.last_time,
             last=change.batch.last_row(change.schema),
         )
-
-
-def _is_calm(note: Note, place: _Place) -> bool:
-    """Whether a position can wait for a moment: nobody asked for it, and little is in flight."""
-    change = note.changes.get(place.job)
-    size = change.rows * change.schema.row_bytes if change else 0
-    return (place.job, place.inc) not in note.prompt and size < _CALM_BYTES
 
 
 def _newer(old: Change, new: Change) -> Change:

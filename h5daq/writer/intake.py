@@ -138,8 +138,6 @@ class Intake:
         # What was taken before is dropped without an answer: answers to repeats breed repeats.
         if verdict is not Verdict.KNOWN or head.k in ("hello", "bye"):
             self.note.positions[head.job, head.inc] = job.next[head.inc]
-            if head.k != "rows" or verdict is Verdict.GAP:
-                self.note.prompt.add((head.job, head.inc))
         self.note.strangers.discard((head.job, head.inc))
 
     def _bye(self, head: Head, position: int) -> None:

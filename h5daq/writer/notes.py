@@ -30,12 +30,11 @@ class Change:
 
 @dataclass(slots=True)
 class Note:
-    """Everything that waits for one commit; `prompt` are the positions that somebody waits for."""
+    """Everything that waits for one commit."""
 
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
     strangers: set[tuple[str, int]] = field(default_factory=set)
     byes: set[tuple[str, int]] = field(default_factory=set)
-    prompt: set[tuple[str, int]] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     signals: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
@@ -104,7 +103,6 @@ class Notes:
         # Who was a stranger may have said hello since.
         mine.strangers = (mine.strangers | note.strangers) - mine.positions.keys()
         mine.byes |= note.byes
-        mine.prompt |= note.prompt
         mine.refused |= note.refused
         mine.signals += note.signals
         mine.bytes += note.bytes

@@ -176,14 +176,14 @@ def test_a_removed_directory_is_told_and_waited_for(good, tmp_path, wait_until):
     data = tmp_path / "data"
     with h5daq.DAQDaemon(good, directory=data, write_period=0.2) as daemon:
         goes_on(daemon, wait_until)
+        lost = rows(daemon)
         shutil.rmtree(data, ignore_errors=True)
         wait_until(lambda: "vanished" in daemon.status()["writer"].get("trouble", ""))
         assert daemon.status()["writer"]["state"] == "down"
         assert not data.exists()  # nothing is written to what may be another disk
         data.mkdir()
         wait_until(lambda: rows(daemon) > 20)
-        # What the worker had heard of as committed is gone with the journal, and counted.
-        assert state(daemon, "good")["lost"]["trimmed"] > 0
+        assert state(daemon, "good")["lost"]["trimmed"] >= lost
     with h5py.File(daemon.file_name) as file:
         values = file["good/n"][:]
         assert file["good"].attrs["lost_trimmed"] == values[0]
