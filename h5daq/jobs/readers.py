@@ -92,6 +92,9 @@ class Reader:
         """Until the orders say stop; then the last rows are shipped."""
         while not self._orders.stopped:
             self.step()
+        # Whoever asks for a reading and then for the end gets both.
+        while self._job.read_mode == "trigger" and self._orders.triggered():
+            self._trigger()
         self._collector.flush(release=True)
         if self._lock is not None:
             self._lock.close()

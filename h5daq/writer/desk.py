@@ -193,7 +193,7 @@ class Desk:
             "host": job.host,
             "pid": job.pid,
             "restarts": len(job.restarts),
-            "held": told.get("held", 0),
+            "held": max(0, self._held(name)),
             "last_time": job.last_time,
             "overruns": told.get("overruns", 0),
             "lateness_ms": 1e3 * float(told.get("late") or 0.0),

@@ -157,6 +157,14 @@ def test_an_order_that_comes_twice_is_done_once() -> None:
     assert bench.rows == [0.0]
 
 
+def test_readings_that_were_asked_for_before_the_stop_are_taken() -> None:
+    bench = Bench(counter(), read_mode="trigger")
+    bench.orders.take(1, "trigger", 2)
+    bench.orders.take(2, "stop")
+    bench.reader.run()
+    assert bench.rows == [0.0, 1.0]
+
+
 def test_a_pause_gives_out_no_rows_and_keeps_the_grid() -> None:
     bench = Bench(counter(), read_period=1.0)
     bench.steps(1)

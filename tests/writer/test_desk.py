@@ -131,6 +131,7 @@ def test_who_has_said_goodbye_is_told_nothing_and_not_waited_for(desk, hear, fro
 def test_rows_that_were_taken_since_a_worker_last_spoke_are_not_reported_as_held(desk, front, tank):
     front.take(tank.say("status", held=3), tank.rows(11.0, 12.0))
     assert desk.stop_report()["held"] == {"tank": 1}
+    assert desk.status()["jobs"]["tank"]["held"] == 1
     front.take(tank.rows(13.0))
     assert desk.stop_report()["held"] == {}
 
