@@ -52,7 +52,7 @@ def make(label: Any = "T", **arguments: Any) -> DAQJob:
         ({"thread_id": 1.5}, TypeError),
         ({"attrs": [1]}, TypeError),
         ({"attrs": {1: 2}}, TypeError),
-        ({"attrs": {"a": object()}}, TypeError),
+        ({"attrs": {"a": ...}}, TypeError),
         ({"attrs": {"a": 1 << 70}}, ValueError),
         ({"time_dtype": "f4"}, ValueError),
         ({"overrun": "panic"}, ValueError),
