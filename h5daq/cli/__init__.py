@@ -19,7 +19,9 @@ from h5daq.errors import ConfigError, H5daqError
 
 __all__ = ["DONE", "FAILED", "MODULES", "WRONG", "main"]
 
-MODULES = ("demo", "check", "run", "processes", "control", "watch", "recover")
+MODULES = (
+    "demo", "check", "run", "processes", "control", "watch", "look", "export", "recover",
+)  # fmt: skip
 """Modules of this package that add commands, in the order of the help text."""
 
 DONE, FAILED, WRONG = 0, 1, 2

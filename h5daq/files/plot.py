@@ -19,7 +19,7 @@ from h5daq.files.contents import TIME, ColumnInfo
 from h5daq.files.group import Group
 from h5daq.files.times import as_seconds, iso
 
-__all__ = ["plot_column", "series", "waveforms"]
+__all__ = ["checked_column", "plot_column", "series", "waveforms"]
 
 MOST_CURVES = 8
 """Lines of a two-dimensional waveform that are drawn."""
@@ -46,7 +46,7 @@ def plot_column(
     ConfigError
         If there is nothing that can be drawn.
     """
-    column = _checked(group, label)
+    column = checked_column(group, label)
     unit = f" [{column.unit}]" if column.unit else ""
     name = f"{group.name}/{label}{unit}"
     if column.shape:
@@ -58,7 +58,8 @@ def plot_column(
     return draw([curve], title, Size(width, height), ticks=ticks, color=color)
 
 
-def _checked(group: Group, label: str) -> ColumnInfo:
+def checked_column(group: Group, label: str) -> ColumnInfo:
+    """The column, if it can be drawn; else a `ConfigError`."""
     if label not in group.columns:
         raise ConfigError(f"no column {label!r} in {group.name!r}: {', '.join(group.columns)}")
     column = group.columns[label]
