@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,33 @@ def _run(args: Arguments) -> int:
     stop = stop_on_signals()  # before the start: what has begun must be ended in order
     print(daemon.start(), flush=True)
     try:
-        until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
+        with _metrics(daemon, config):
+            until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
     finally:
         print(daemon.stop(), flush=True)
     return 0
+
+
+@contextmanager
+def _metrics(daemon: DAQDaemon, config: Config) -> Iterator[None]:
+    """Serve the metrics of the run while it goes on, if the configuration has [metrics]."""
+    table = config.metrics
+    if table.port is None:
+        yield
+        return
+    from h5daq.client import connect
+    from h5daq.monitor.metrics import serve
+
+    with connect(daemon.endpoints["requests"]) as client:
+        port, end = serve(
+            lambda verb, args: client.request(verb, timeout=5.0, **args),
+            table.port, table.host, values=table.values,
+        )  # fmt: skip
+        print(f"metrics: http://{table.host}:{port}/metrics", flush=True)
+        try:
+            yield
+        finally:
+            end()
 
 
 def make_daemon(config: Config) -> DAQDaemon:

@@ -34,6 +34,7 @@ __all__ = [
     "Job",
     "LogRollover",
     "Logging",
+    "Metrics",
     "Rollover",
     "Run",
     "Security",
@@ -43,6 +44,7 @@ __all__ = [
 Seconds = Annotated[float, Field(ge=0)]
 Period = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _key(default: Any, right: str) -> Any:
@@ -223,6 +225,14 @@ class Job(_Table):
     )
 
 
+class Metrics(_Table):
+    """The table [metrics]: figures for Prometheus."""
+
+    port: Port | None = _key(None, "a port, e.g. 9571; 0 takes a free one")
+    host: str = _key("127.0.0.1", "the address to bind")
+    values: bool = _key(False, "whether to tell the newest value of each column as well")
+
+
 class Config(_Table):
     """A whole configuration; made by `h5daq.config.load`."""
 
@@ -230,6 +240,7 @@ class Config(_Table):
     writer: Writer = _made(Writer, "the table [writer]")
     security: Security = _made(Security, "the table [security]")
     logging: Logging = _made(Logging, "the table [logging]")
+    metrics: Metrics = _made(Metrics, "the table [metrics]")
     hosts: dict[str, Host] = Field(default_factory=dict, description="tables [hosts.<name>]")
     jobs: list[Job] = Field(default_factory=list, description="tables [[jobs]]")
     _path: Path = PrivateAttr(default=Path("h5daq.toml"))
