@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Superblock", "find_superblock", "lookup3", "marked", "parse_superblock"]
+__all__ = ["Superblock", "find_superblock", "is_marked", "lookup3", "marked", "parse_superblock"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LONGEST = 512
@@ -112,6 +112,16 @@ def _number(data: bytes, offset: int, width: int) -> int:
 def marked(raw: bytes) -> bytes:
     """The same superblock such that no HDF5 library opens the file."""
     return raw[:_VERSION_AT] + bytes([_NO_VERSION]) + raw[_VERSION_AT + 1 :]
+
+
+def is_marked(head: bytes) -> bool:
+    """Whether `head`, the bytes from a superblock on, begins with a `marked` one."""
+    if not head.startswith(SIGNATURE) or head[_VERSION_AT : _VERSION_AT + 1] != bytes(
+        [_NO_VERSION]
+    ):
+        return False
+    unmarked = (head[:_VERSION_AT] + bytes([n]) + head[_VERSION_AT + 1 :] for n in range(4))
+    return any(parse_superblock(0, each) is not None for each in unmarked)
 
 
 def lookup3(data: bytes) -> int:

@@ -13,6 +13,7 @@ import pytest
 from h5daq.errors import FileBusy, FileDamaged, MissingExtra, StorageError
 from h5daq.files.extras import optional
 from h5daq.files.opening import open_for_reading
+from h5daq.storage.superblock import marked
 
 
 @pytest.fixture
@@ -56,6 +57,16 @@ def test_a_file_left_marked_as_open_for_writing_names_the_mend(plain, tmp_path):
         shutil.copy(plain, tmp_path / "killed.h5")
     with pytest.raises(FileBusy, match="h5daq recover"):
         open_for_reading(tmp_path / "killed.h5", patience=0.01)
+
+
+def test_a_file_whose_writer_died_while_applying_a_checkpoint_names_the_mend(plain):
+    data = plain.read_bytes()
+    plain.write_bytes(marked(data))
+    with pytest.raises(FileBusy, match="h5daq recover"):
+        open_for_reading(plain, patience=0.01)
+    plain.write_bytes(data[:8] + b"\x77" + data[9:])
+    with pytest.raises(FileDamaged, match="superblock version"):
+        open_for_reading(plain, patience=0.01)
 
 
 def test_torn_foreign_missing_and_wrong_things_are_told_apart(plain, tmp_path):

@@ -5,7 +5,7 @@ import io
 import h5py
 import pytest
 
-from h5daq.storage.superblock import find_superblock, lookup3, marked, parse_superblock
+from h5daq.storage.superblock import find_superblock, is_marked, lookup3, marked, parse_superblock
 
 LIBVERS = ["earliest", "v108", "v110", "v112", "latest"]
 
@@ -77,3 +77,13 @@ def test_what_is_no_hdf5_file_has_none(data):
 )
 def test_lookup3_gives_the_published_values(text, expected):
     assert lookup3(text) == expected
+
+
+@pytest.mark.parametrize("libver", LIBVERS)
+def test_the_mark_is_told_from_damage(libver):
+    data = image(libver)
+    head = marked(data[:512])
+    assert is_marked(head)
+    assert not is_marked(data[:512])
+    # A length that can't be, in every version of the superblock.
+    assert not is_marked(head[:9] + b"\xff" * 6 + head[15:])
