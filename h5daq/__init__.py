@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         WireError,
     )
     from h5daq.files import open  # noqa: A004
+    from h5daq.files.verify import verify
     from h5daq.jobs.extern import DAQJobExtern
     from h5daq.jobs.job import DAQJob
     from h5daq.logs import setup_logging
@@ -96,6 +97,7 @@ __all__ = [
     "setup_logging",
     "subscribe",
     "transaction",
+    "verify",
 ]
 
 _HOME = {
@@ -108,6 +110,7 @@ _HOME = {
     "setup_logging": "h5daq.logs",
     "subscribe": "h5daq.client",
     "transaction": "h5daq.storage.transaction",
+    "verify": "h5daq.files.verify",
 }
 """The module of each public name; the others are errors."""
 
