@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Desk:
         self._last_seq = 0
         self._releases = Releases()
         self.stopping = False
+        self.fates: Callable[[], dict[str, dict[str, str]]] = dict
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -200,6 +202,10 @@ class Desk:
             "read_period": job.period,
             "read_mode": job.mode,
             "message": told.get("message", ""),
+            "rss": told.get("rss", 0),
+            "cpu": told.get("cpu", 0.0),
+            "last_death": job.restarts[-1][1] if job.restarts else "",
+            **self.fates().get(name, {}),
         }
 
     def stop_report(self) -> dict[str, Any]:
