@@ -44,9 +44,9 @@ class Fate:
         return path
 
     def say(self, words: str) -> None:
-        """It said itself why it ends."""
+        """It said its last words: why it ends, or nothing if all is done."""
         if self._watch is not None:
-            self._watch.words = words
+            self._watch.words, self._watch.over = words, True
 
     def look(self, process: Victim, now: float) -> None:
         """At a living worker."""

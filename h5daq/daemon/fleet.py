@@ -157,9 +157,9 @@ class Fleet:
             self._ready.add(child.name)
         if kind == "failed":
             log.error("job %s: %s", child.name, message["text"])
-        if kind in ("failed", "hung"):
-            self.fates.of(child.name).say(message["text"])
-        elif kind == "done":
+        if kind in ("failed", "hung", "done"):
+            self.fates.of(child.name).say(message.get("text", ""))
+        if kind == "done":
             child.finished = True
         elif kind == "reading-error" and message.get("handle"):
             self._handlers.put(next(job for job in self.jobs if job.group == child.name))

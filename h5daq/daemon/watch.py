@@ -35,6 +35,7 @@ _LOOK_SECONDS = 0.4
 _LONGEST_STEP = 1.0
 """So much silence is counted between two looks, however long we were stopped ourselves."""
 
+_STOPPED = ("T", "t")
 _CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP")
 
 
@@ -70,12 +71,15 @@ class Watch:
     Attributes
     ----------
     words : str
-        Why it ended, as it said itself.
+        Why it ends, as it said itself.
+    over : bool
+        Whether it has said its last word: what it does then takes as long as it takes.
     """
 
     def __init__(self, group: str, hang_timeout: float | None, path: Path) -> None:
         self.pulse = PulseReader(path)
         self.words = ""
+        self.over = False
         self._group, self._hang_timeout = group, hang_timeout
         self._looked_at = 0.0
         self._beat = 0.0
@@ -90,7 +94,7 @@ class Watch:
             return
         step, self._looked_at = min(step, _LONGEST_STEP), now
         before, self._beat = self._beat, self.pulse.beat
-        if self._beat != before or not self._beat:
+        if self._beat != before or not self._beat or self.over:
             self._heard()
             return
         self._silence += step
@@ -109,7 +113,10 @@ class Watch:
 
     def _judge(self, victim: Victim) -> None:
         limit = self._hang_timeout
-        if limit is not None and self.silent and self._silence >= limit and not self.words:
+        if limit is None or not self.silent or self._silence < limit or self.words:
+            return
+        # Silent may also be a worker that gets no share of a processor; then it is not the getter.
+        if self.pulse.busy_since or _state(victim.pid) in _STOPPED:
             self.words = f"hung for {self._silence:.0f} s: {self._reason(victim.pid)}"
             log.error("job %s: its worker %s: it is killed", self._group, self.words)
             victim.kill()
@@ -133,9 +140,10 @@ class Watch:
         return f"no sign of life for {seconds:.0f} s: {self._reason(pid)}"
 
     def _reason(self, pid: int) -> str:
-        if _state(pid) in ("T", "t"):
+        if _state(pid) in _STOPPED:
             return "its process is stopped by a signal"
-        return f"{in_words(self.pulse.stack()) or 'in a call'}, with Python's lock held"
+        where = in_words(self.pulse.stack()) or "in a call"
+        return f"{where}, with Python's lock held" if self.pulse.busy_since else "it is not served"
 
     def cause(self, status: int | None) -> str:
         """Why it died, in words."""

@@ -1,0 +1,33 @@
+"""A disk as slow as ``H5DAQ_DISK_MIB_S`` says: each sync takes as long as what was written.
+
+Python imports it by itself in processes that have this directory on their PYTHONPATH; it touches
+those of `benchmarks.load` that are writers, and no others.
+"""
+
+import os
+import sys
+import threading
+import time
+
+
+def _slow_down(bytes_per_second: float) -> None:
+    lock, unsynced, really = threading.Lock(), {}, (os.pwrite, os.pwritev, os.fsync, os.fdatasync)
+
+    def wrote(fd: int, n: int) -> int:
+        with lock:
+            unsynced[fd] = unsynced.get(fd, 0) + n
+        return n
+
+    def sync(fd: int, how) -> None:  # type: ignore[no-untyped-def]
+        with lock:  # one disk: who syncs beside another waits for it
+            time.sleep(unsynced.pop(fd, 0) / bytes_per_second)
+        how(fd)
+
+    os.pwrite = lambda fd, data, offset: wrote(fd, really[0](fd, data, offset))
+    os.pwritev = lambda fd, parts, offset: wrote(fd, really[1](fd, parts, offset))
+    os.fsync = lambda fd: sync(fd, really[2])
+    os.fdatasync = lambda fd: sync(fd, really[3])
+
+
+if "h5daq.writer" in getattr(sys, "orig_argv", ()) and "H5DAQ_DISK_MIB_S" in os.environ:
+    _slow_down(float(os.environ["H5DAQ_DISK_MIB_S"]) * (1 << 20))
