@@ -9,9 +9,12 @@ import sys
 import threading
 import time
 
+_SLICE = 256 << 10
+
 
 def _slow_down(bytes_per_second: float) -> None:
-    lock, unsynced, really = threading.Lock(), {}, (os.pwrite, os.pwritev, os.fsync, os.fdatasync)
+    lock, disk, unsynced = threading.Lock(), threading.Lock(), {}
+    really = (os.pwrite, os.pwritev, os.fsync, os.fdatasync)
 
     def wrote(fd: int, n: int) -> int:
         with lock:
@@ -19,8 +22,13 @@ def _slow_down(bytes_per_second: float) -> None:
         return n
 
     def sync(fd: int, how) -> None:  # type: ignore[no-untyped-def]
-        with lock:  # one disk: who syncs beside another waits for it
-            time.sleep(unsynced.pop(fd, 0) / bytes_per_second)
+        with lock:
+            left = unsynced.pop(fd, 0)
+        while left > 0:
+            with disk:  # there is one, and who syncs at the same time shares it
+                time.sleep(min(left, _SLICE) / bytes_per_second)
+            left -= _SLICE
+            time.sleep(0.0)
         how(fd)
 
     os.pwrite = lambda fd, data, offset: wrote(fd, really[0](fd, data, offset))

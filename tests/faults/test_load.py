@@ -21,6 +21,11 @@ def counter(start=0):
     return lambda: next(numbers)
 
 
+def counter_beside(wave):
+    count = counter()
+    return lambda: (count(), wave)
+
+
 def is_whole(path, group, label="n"):
     with h5py.File(path) as file:
         values = file[group][label][:]
@@ -48,7 +53,6 @@ def wide(tmp_path_factory):
     with h5daq.DAQDaemon(job, directory=tmp_path_factory.mktemp("wide")) as daemon:
         while daemon.job_rows("wide") < 5:
             continue
-        daemon.flush()
     with h5py.File(daemon.file_name) as file:
         yield file["wide"]
 
@@ -85,7 +89,7 @@ def test_subscribers_that_never_read_cost_the_writer_a_bounded_queue(tmp_path, w
         wait_until(lambda: daemon.job_rows("j") > 500)
         writer = psutil.Process(daemon.status()["writer"]["pid"])
         before = writer.memory_info().rss
-        wait_until(lambda: daemon.job_rows("j") > 3000)
+        wait_until(lambda: daemon.job_rows("j") > 2500)
         # Beyond their queues of a thousand signals, which they share, nothing is kept for them.
         assert writer.memory_info().rss - before < 32 * MIB
         for socket in sockets:
@@ -99,8 +103,8 @@ def overrun(tmp_path_factory):
     wave, big = np.zeros(8192), {"shape": [(0,), (0, 8192)], "dtype": ["i8", "f8"]}
     policies = ("drop-oldest", "drop-newest", "block", "spool")
     jobs = [
-        h5daq.DAQJob(policy, ["n", "wave"], lambda count=counter(): (count(), wave), 0.002,
-                     overflow=policy, buffer_bytes=2 * MIB, **big)
+        h5daq.DAQJob(policy, ["n", "wave"], counter_beside(wave), 0.005,
+                     overflow=policy, buffer_bytes=MIB, **big)
         for policy in policies
     ]  # fmt: skip
     small = h5daq.DAQJob("small", "n", counter(), read_period=0.02)
@@ -109,9 +113,7 @@ def overrun(tmp_path_factory):
     with slow_disk(10.0):
         daemon.start()
     with daemon:
-        while not all(rows_of(daemon, p) > 100 for p in policies):
-            continue
-        while not lost_of(daemon, "drop-newest") or not lost_of(daemon, "drop-oldest"):
+        while not all(lost_of(daemon, policy) for policy in policies[:2]):
             continue
         states = daemon.status()["jobs"]
     return daemon.file_name, states
@@ -125,7 +127,7 @@ def lost_of(daemon, group):
 def test_what_a_slow_disk_costs_is_what_the_policy_says(overrun, policy):
     path, _ = overrun
     kept, lost, unsaid = account(path, policy)
-    assert kept > 100
+    assert kept > 20
     assert unsaid == 0
     assert (lost > 0) == policy.startswith("drop")
 
