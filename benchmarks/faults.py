@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 
 import h5daq
-from benchmarks import fault_kills
+from benchmarks import fault_code, fault_kills
 from benchmarks.common import arguments, scratch, show
 from benchmarks.fault_check import Findings, Told, verify
 from benchmarks.fault_kinds import Fault, by_name
@@ -38,7 +38,7 @@ ROOT = Path(h5daq.__file__).parents[1]
 PATIENCE = 60.0
 DRAIN_SECONDS = 5.0
 
-KINDS: dict[str, Fault] = by_name(fault_kills.KINDS)
+KINDS: dict[str, Fault] = by_name(fault_kills.KINDS, fault_code.KINDS)
 """Faults after which the run goes on."""
 
 ENDS: dict[str, Fault] = by_name(fault_kills.ENDS)

@@ -236,7 +236,7 @@ def labels_round(folder: Path, n: int, seconds: float) -> dict[str, float]:
     """Start, checkpoint, stop, memory and reading back of a job with `n` labels."""
     folder.mkdir()
     row = tuple(map(float, range(n)))
-    job = h5daq.DAQJob("wide", [f"c{i:05d}" for i in range(n)], lambda: row, read_period=0.1)
+    job = h5daq.DAQJob("wide", [f"c{i:05d}" for i in range(n)], lambda: row, read_period=0.5)
     daemon, began = h5daq.DAQDaemon(job, directory=folder), time.perf_counter()
     daemon.start()
     peaks = Peaks(pids_of(daemon))
@@ -278,7 +278,7 @@ def many_labels(folder: Path, seconds: float, n: int) -> None:
         (k, f"{few[k]:.3g} -> {many[k]:.3g}{unit.get(k, ' s')} (ratio {many[k] / few[k]:.1f})")
         for k in few
     ]
-    show(f"labels: {n // 10} -> {n} of one job at 10 Hz", rows)
+    show(f"labels: {n // 10} -> {n} of one job at 2 Hz", rows)
 
 
 # -- subscribers that do not read ------------------------------------------------------------------

@@ -209,9 +209,11 @@ class Fleet:
 
     def _past_hope(self, waited: float) -> bool:
         """Whether a stop that has waited so many seconds waits in vain."""
-        # A writer that can't be started, say because its directory has vanished, seals nothing.
+        # A writer that can't be started, say because its directory has vanished, seals nothing;
+        # one that has died once is started again, and does.
         limit = self.settings.drain_timeout
-        limit += 0.0 if self.writer.start_at is not None else _SEAL_SECONDS
+        vain = self.writer.start_at is not None and self.writer.deaths > 1
+        limit += 0.0 if vain else _SEAL_SECONDS
         return self.writer.given_up or waited > limit
 
     def _gone(self) -> list[str]:

@@ -120,6 +120,11 @@ class Child:
         """How often it has died so far."""
         return self._backoff.total
 
+    @property
+    def deaths(self) -> int:
+        """How often it has died without having lived for long in between."""
+        return self._backoff.deaths
+
     def launch(self) -> None:
         """Start the process."""
         self.start_at = None

@@ -265,6 +265,7 @@ class Worker:
 
     def _end_without_reader(self) -> None:
         log.error("job %s: the getter does not return: ending without it", self.job.group)
+        self._collector.flush(release=True, wait=False)
         code = self._drain()
         self.courier.close()
         self.say_end(code)
