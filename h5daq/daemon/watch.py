@@ -143,7 +143,11 @@ class Watch:
         if _state(pid) in _STOPPED:
             return "its process is stopped by a signal"
         where = in_words(self.pulse.stack()) or "in a call"
-        return f"{where}, with Python's lock held" if self.pulse.busy_since else "it is not served"
+        return (
+            f"{where}, with Python's lock held"
+            if self.pulse.busy_since
+            else "it gets no share of a processor"
+        )
 
     def cause(self, status: int | None) -> str:
         """Why it died, in words."""
