@@ -36,7 +36,10 @@ _LONGEST_STEP = 1.0
 """So much silence is counted between two looks, however long we were stopped ourselves."""
 
 _STOPPED = ("T", "t")
-_CRASHES = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGSYS", "SIGTRAP")
+_CRASHES = {
+    int(getattr(signal, f"SIG{name}", 0))
+    for name in ("SEGV", "BUS", "FPE", "ILL", "ABRT", "SYS", "TRAP")
+}
 
 
 class Victim(Protocol):
@@ -160,7 +163,7 @@ class Watch:
             return cause
         if status >= 0:
             return f"exited with code {status} in its getter: by os._exit(), or by a library"
-        if signal.Signals(-status).name in _CRASHES:
+        if -status in _CRASHES:
             return f"{cause} in its getter, {in_words(self.pulse.stack())}".rstrip(", ")
         return cause
 

@@ -167,4 +167,5 @@ class PulseReader:
     def close(self) -> None:
         """The worker is gone."""
         self._page.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # where a file in use can't be deleted, or it is gone
+            self.path.unlink()

@@ -135,6 +135,7 @@ def test_nobody_is_killed_before_the_timeout_and_everybody_soon_after(
         (0, "exited with code 0 in its getter: by os._exit(), or by a library"),
         (-signal.SIGSEGV, "killed by signal 11 (SIGSEGV) in its getter"),
         (-signal.SIGKILL, "killed by signal 9 (SIGKILL)"),
+        (-40, "killed by signal 40 (unknown)"),
     ],
 )
 def test_a_death_in_the_getter_is_said_to_be_one(play, status, said):
