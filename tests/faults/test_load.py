@@ -9,7 +9,7 @@ import pytest
 import zmq
 
 import h5daq
-from benchmarks.load import account, slow_disk
+from benchmarks.load_disk import account, slow_disk
 
 pytestmark = pytest.mark.processes
 
