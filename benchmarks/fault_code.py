@@ -30,7 +30,7 @@ HANG_SECONDS = 2.0
 """The ``hang_timeout`` of the jobs."""
 
 JOBS = ("count", "array", "text", "constant", "fold", "spool")
-PAGE = "orders"
+PAGE = "getter-orders"
 
 
 def _leave_a_copy() -> None:
