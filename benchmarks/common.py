@@ -94,7 +94,7 @@ def cpu_seconds(pids: list[int]) -> float:
 
 def show(title: str, rows: list[tuple[str, str]]) -> None:
     """Print one result."""
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     print(f"\n{title}")
     for name, value in rows:
         print(f"  {name:<{width}}  {value}")

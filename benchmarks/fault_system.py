@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import h5daq
+from benchmarks.fault_code import HANG_SECONDS, Orders
 from h5daq.errors import FileBusy, H5daqError
 
 FOLDED = 8
@@ -37,9 +38,11 @@ class Numbered:
         name.write_bytes(bytes(8))
         with open(name, "r+b") as file:
             self._count = mmap.mmap(file.fileno(), 8)
+        self._orders = Orders(Path(folder).parent)
 
     def __call__(self) -> tuple[Any, ...]:
         """The next row; counted before anybody has it."""
+        self._orders.obey(self.job)
         n, self.n = self.n, self.n + 1
         if self.pause:
             time.sleep(self.pause)
@@ -67,6 +70,7 @@ def jobs_of(truth: str) -> list[h5daq.DAQJob]:
             getter_args={"folder": truth, "job": name, "pause": pause},
             shape=[(0,), (0,), *([extra[0]] if extra else [])],
             dtype=["int64", "int64", *([extra[1]] if extra else [])],
+            hang_timeout=HANG_SECONDS,
             **more,
         )
 

@@ -203,6 +203,7 @@ class Job(_Table):
     overrun: Literal["skip", "catch-up", "shift"] = _key("skip", '"skip", "catch-up" or "shift"')
     thread_id: str | None = _key(None, "a text")
     lock_timeout: Seconds | None = _key(None, "a number of seconds, 0 or more")
+    hang_timeout: Period | None = _key(None, "a number of seconds above 0")
     provide_time: bool = _key(False, "true or false")
     extend_mode: bool = _key(False, "true or false")
     compress: bool = _key(False, "true or false")

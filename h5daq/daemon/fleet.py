@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from h5daq.client import Client
+from h5daq.daemon.fates import Fates
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import WriterChild, cause_of_death
 from h5daq.errors import NoAnswer
@@ -73,8 +74,14 @@ class Fleet:
         # Never given up: workers hold their rows until there is a writer again.
         patient = Backoff(most=_WRITER_PAUSE_SECONDS, limit=sys.maxsize)
         self.writer = Child("writer", self._start_writer, self._hear_writer, patient)
-        self.workers = [Child(j.group, self._starts(j), self._hear_worker) for j in jobs]
-        self._supervisor = Supervisor([self.writer, *self.workers], cause_of_death)
+        self.fates = Fates(jobs, self._private)
+        self.workers = [
+            Child(j.group, self._starts(j), self._hear_worker, looker=self.fates.of(j.group))
+            for j in jobs
+        ]
+        self._supervisor = Supervisor(
+            [self.writer, *self.workers], cause_of_death, self._tell_fates
+        )
 
     # -- starting --------------------------------------------------------------------------
 
@@ -120,6 +127,7 @@ class Fleet:
                 log_level=self.settings.log_level,
                 drain_timeout=self.settings.drain_timeout,
                 cause=cause,
+                pulse=str(self.fates.of(job.group).begin()),
             )
             return self._starter.start(spec.to_bytes())
 
@@ -136,6 +144,8 @@ class Fleet:
     def _hear_writer(self, child: Child, message: dict[str, Any]) -> None:
         if message["k"] == "log":
             log_remote(message)
+        elif message["k"] == "ready":
+            self.fates.forget()
         elif message["k"] == "ended":
             child.finished = True
             self._report = message
@@ -147,10 +157,18 @@ class Fleet:
             self._ready.add(child.name)
         if kind == "failed":
             log.error("job %s: %s", child.name, message["text"])
-        elif kind == "done":
+        if kind in ("failed", "hung", "done"):
+            self.fates.of(child.name).say(message.get("text", ""))
+        if kind == "done":
             child.finished = True
         elif kind == "reading-error" and message.get("handle"):
             self._handlers.put(next(job for job in self.jobs if job.group == child.name))
+
+    def _tell_fates(self) -> None:
+        """Have the writer say in its status what it can't know: who died, and who is silent."""
+        process = self.writer.process
+        if process is not None and self.fates.changed(self.workers):
+            process.send("fates", jobs=self.fates.told)
 
     def _call_handlers(self) -> None:
         """Call the jobs' error handlers one after the other; their own failures are logged."""
@@ -168,8 +186,9 @@ class Fleet:
         if not self.ended.is_set():
             self._stop_writer()
         self._supervisor.end()
+        deadline = time.monotonic() + _EXIT_SECONDS
         for child in [*self.workers, self.writer]:
-            self._await_exit(child)
+            self._await_exit(child, deadline)
         if self._report["files"]:
             self.file_name = self._report["files"][-1]
         return self._report
@@ -190,18 +209,22 @@ class Fleet:
 
     def _past_hope(self, waited: float) -> bool:
         """Whether a stop that has waited so many seconds waits in vain."""
-        # A writer that can't be started, say because its directory has vanished, seals nothing.
+        # A writer that can't be started, say because its directory has vanished, seals nothing;
+        # one that has died once is started again, and does.
         limit = self.settings.drain_timeout
-        limit += 0.0 if self.writer.start_at is not None else _SEAL_SECONDS
+        vain = self.writer.start_at is not None and self.writer.deaths > 1
+        limit += 0.0 if vain else _SEAL_SECONDS
         return self.writer.given_up or waited > limit
 
     def _gone(self) -> list[str]:
         """Jobs that nobody needs to wait for."""
-        return [child.name for child in self.workers if not child.alive]
+        return [c.name for c in self.workers if not c.alive or self.fates.of(c.name).lost]
 
-    def _await_exit(self, child: Child) -> None:
+    def _await_exit(self, child: Child, deadline: float) -> None:
         process = child.process
-        if process is not None and process.wait(_EXIT_SECONDS) is None:
+        lost = child is not self.writer and self.fates.of(child.name).lost
+        patience = 0.0 if lost else max(0.0, deadline - time.monotonic())
+        if process is not None and process.wait(patience) is None:
             log.warning("%s did not end by itself and is killed", child.name)
             process.kill()
 
@@ -212,6 +235,7 @@ class Fleet:
         for child in [self.writer, *self.workers]:
             child.dismiss()
         self._handlers.put(None)
+        self.fates.close()
         self._starter.close()
         if self._client is not None:
             self._client.close()

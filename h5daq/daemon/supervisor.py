@@ -63,6 +63,18 @@ class Process(Protocol):
         ...
 
 
+class Looker(Protocol):
+    """Who looks at a child from outside."""
+
+    def look(self, process: Any, now: float) -> None:
+        """At a living one."""
+        ...
+
+    def cause(self, status: int | None) -> str:
+        """Why it died, in words."""
+        ...
+
+
 class Child:
     """A process that is to be kept alive.
 
@@ -76,6 +88,8 @@ class Child:
         Called with the child and each message from it.
     backoff : Backoff
         How often it may die.
+    looker : Looker, optional
+        Looks at it while it lives, and knows more of its death than its status says.
     """
 
     def __init__(
@@ -84,8 +98,9 @@ class Child:
         start: Callable[[str], Process],
         hear: Callable[[Child, dict[str, Any]], None],
         backoff: Backoff | None = None,
+        looker: Looker | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.looker = name, looker
         self._start, self.hear = start, hear
         self._backoff = backoff or Backoff()
         self.process: Process | None = None
@@ -104,6 +119,11 @@ class Child:
     def restarts(self) -> int:
         """How often it has died so far."""
         return self._backoff.total
+
+    @property
+    def deaths(self) -> int:
+        """How often it has died without having lived for long in between."""
+        return self._backoff.deaths
 
     def launch(self) -> None:
         """Start the process."""
@@ -147,10 +167,18 @@ class Supervisor(threading.Thread):
         Started already.
     describe : callable
         Puts an exit status into words.
+    looked : callable
+        Called when all children have been looked at.
     """
 
-    def __init__(self, children: Iterable[Child], describe: Callable[[int | None], str]) -> None:
+    def __init__(
+        self,
+        children: Iterable[Child],
+        describe: Callable[[int | None], str],
+        looked: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(name="h5daq-supervisor", daemon=True)
+        self._looked = looked
         self.children = list(children)
         self._describe = describe
         self._ending = threading.Event()
@@ -166,6 +194,7 @@ class Supervisor(threading.Thread):
             self.hear(_LOOK_SECONDS)
             for child in self.children:
                 self._look(child)
+            self._looked()
 
     def hear(self, timeout: float) -> None:
         """Pass on what the children say, waiting up to `timeout` seconds for something."""
@@ -188,13 +217,16 @@ class Supervisor(threading.Thread):
             self._restart(child)
         elif child.process is not None and (status := child.process.poll()) is not None:
             self._died(child, status, now)
+        elif child.process is not None and child.looker is not None:
+            child.looker.look(child.process, now)
 
     def _died(self, child: Child, status: int, now: float) -> None:
         self._listen(child)
         if child.finished:
             child.dismiss()
             return
-        pause = child.bury(self._describe(status), now)
+        describe = self._describe if child.looker is None else child.looker.cause
+        pause = child.bury(describe(status), now)
         if pause is None:
             log.error("%s %s; it died too often and is given up", child.name, child.cause)
         else:

@@ -143,7 +143,8 @@ WORKER: Kinds = {
     "skip": {**_FROM, "first": _must(_COUNT), "n": _SOME, "cause": _LOSS},
     "status": {
         **_FROM, "state": _TEXT, "counts": _COUNTS, "overruns": _COUNT, "held": _COUNT,
-        "late": _NUMBER, "cmd": _COUNT, "message": _TEXT,
+        "late": _NUMBER, "cmd": _COUNT, "message": _TEXT, "held_bytes": _COUNT,
+        "late_median": _NUMBER, "cpu": _NUMBER, "rss": _COUNT,
     },
     "log": {
         "job": _JOB, "inc": _UINT64, "level": _TEXT, "name": _TEXT, "time": _NUMBER, "text": _TEXT,

@@ -26,7 +26,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_PAIRS = 256
 """Most keys of a message's own map."""
 
-MAX_LENGTH = 8192
+MAX_LENGTH = 16384
 """Most elements of one list or map inside it."""
 
 MAX_ITEMS = 1_000_000

@@ -35,7 +35,7 @@ __all__ = [
 TIME = "time"
 """Label of the first column of every job; users can't take it."""
 
-MAX_COLUMNS = 8192
+MAX_COLUMNS = 16384
 """Most columns of one job."""
 
 MAX_ROW_BYTES = 48 * 1024 * 1024

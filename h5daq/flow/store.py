@@ -26,10 +26,13 @@ from h5daq.flow.batch import EARLIEST, LATEST, ColumnData
 from h5daq.flow.rows import MAX_TEXT_BYTES, check_row, check_text, convert, text_bytes
 from h5daq.flow.schema import Column, Schema
 
-__all__ = ["Store"]
+__all__ = ["ROW_STORE", "Store"]
 
 _DIRECT = ("<f8", "<i8", "<i4", "<i2", "|i1", "<u8", "<u4", "<u2", "|u1")
 """Dtypes whose memoryview refuses exactly what the column can't hold."""
+
+ROW_STORE = "<rows of a schema>"
+"""What stands for a file's name in a stack, where the generated code calls a getter."""
 
 _NATIVE = sys.byteorder == "little"
 
@@ -226,7 +229,7 @@ def _generate(schema: Schema, text_limit: int) -> Callable[[Store, Sequence[Any]
         "UNFIT": _UNFIT, "TEXT_LIMIT": text_limit, "EARLIEST": EARLIEST, "LATEST": LATEST,
         "BIGGEST_F4": float(np.finfo("<f4").max),
     }  # fmt: skip
-    exec(compile(source, "<rows of a schema>", "exec"), names)
+    exec(compile(source, ROW_STORE, "exec"), names)
     bind = names["bind"]
     return lambda store, slots: bind(store, *slots)
 

@@ -127,12 +127,19 @@ class Collector:
             finally:
                 self._lock.release()
 
-    def flush(self, *, release: bool = False) -> None:
-        """Ship all rows; with `release` also the one that is held back for folding."""
-        with self._lock:
+    def flush(self, *, release: bool = False, wait: bool = True) -> None:
+        """Ship all rows; with `release` also the one that is held back for folding.
+
+        Without `wait` nothing is done while a getter that hangs is filling a batch.
+        """
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
             if release and self._fold is not None:
                 self._append_all(self._fold.release())
             self._ship_all()
+        finally:
+            self._lock.release()
 
     def _folded(self, t: float | None, result: Any) -> bool:
         assert self._fold is not None

@@ -104,6 +104,11 @@ class DAQJob:
     lock_timeout : float, optional
         Seconds to wait for `thread_id`; then the reading fails with cause ``"lock"``. By default
         the read period, at least 1 s.
+    hang_timeout : float, optional
+        Seconds after which a getter that does not return is given up: what was read is shipped,
+        and the worker is started again, with the cause "hung for … s in …" in status, log and
+        file. By default it is never given up, only said to hang, since when and in which call.
+        The time that a command (`DAQJobExtern`) takes until its next line counts as well.
     batch_interval : float
         Seconds for which rows are collected before they are sent. A scheduled job that reads
         less often than this sends each row at once.
@@ -163,6 +168,7 @@ class DAQJob:
         time_dtype: Any = "float64",
         overrun: str = "skip",
         lock_timeout: float | None = None,
+        hang_timeout: float | None = None,
         batch_interval: float = 0.02,
         buffer_bytes: int = 64 << 20,
         overflow: str = "spool",
@@ -191,6 +197,11 @@ class DAQJob:
                 max(1.0, self.read_period)
                 if lock_timeout is None
                 else _seconds("lock_timeout", lock_timeout)
+            )
+            self.hang_timeout = (
+                None
+                if hang_timeout is None
+                else _seconds("hang_timeout", hang_timeout, above_zero=True)
             )
             self.thread_id = _thread_id(thread_id)
             self.error_count_limit = _integer("error_count_limit", error_count_limit, 0)

@@ -10,6 +10,7 @@ pass the gate to come back, so a job that reads without pause can't shut out the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -102,6 +103,12 @@ class HostLock:
         """Close the files; a lock that is held is let go."""
         os.close(self._lock)
         os.close(self._gate)
+
+    def let_go(self) -> None:
+        """In a forked child: the lock is its parent's alone, and ends with that."""
+        for fd in (self._lock, self._gate):
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
 
 def _wait(fd: int, deadline: float) -> bool:

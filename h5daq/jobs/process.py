@@ -85,6 +85,10 @@ class WorkerProcess:
             self.returncode = self._keeper.exit_code(self, timeout)
         return self.returncode
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._keeper.signal(self, number)
+
     def terminate(self) -> None:
         """Ask it to stop reading, drain and end."""
         self._keeper.signal(self, signal.SIGTERM)

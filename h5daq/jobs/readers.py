@@ -21,6 +21,7 @@ from h5daq.flow.batch import Batch, ColumnData
 from h5daq.jobs.collector import Collector
 from h5daq.jobs.locks import HostLock
 from h5daq.jobs.orders import Orders
+from h5daq.jobs.pulse import Pulse
 from h5daq.jobs.reading import Reading
 from h5daq.jobs.schedule import Constant, OnTrigger, Pace, Schedule
 from h5daq.jobs.tally import Failure, Tally
@@ -58,13 +59,13 @@ class Reader:
         Where failures are counted.
     orders : Orders
         What it is told.
+    pulse : Pulse, optional
+        Where it is marked that a reading is under way.
     clock, wall : callable
         Monotonic seconds, and seconds since 1970-01-01 UTC.
 
     Attributes
     ----------
-    busy_since : float or None
-        When the reading under way began, in monotonic seconds.
     resting : bool
         Whether it is paused, and the last row before the pause was shipped.
     """
@@ -77,16 +78,22 @@ class Reader:
         tally: Tally,
         orders: Orders,
         *,
+        pulse: Pulse | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self.busy_since: float | None = None
         self.resting = False
+        self._pulse = pulse or Pulse()
         self._job, self._reading = job, reading
         self._collector, self._tally, self._orders = collector, tally, orders
         self._clock, self._wall = clock, wall
         self.pace = pace_of(job, clock(), wall())
         self._lock = None if job.thread_id is None else HostLock(job.thread_id)
+
+    @property
+    def busy_since(self) -> float | None:
+        """When the reading under way began, in monotonic seconds."""
+        return self._pulse.busy_since
 
     def run(self) -> None:
         """Until the orders say stop; then the last rows are shipped."""
@@ -128,6 +135,11 @@ class Reader:
         self._read(self._clock())
         self._collector.flush()
 
+    def let_go(self) -> None:
+        """In a child of the worker: hold nothing that others wait for."""
+        if self._lock is not None:
+            self._lock.let_go()
+
     def _rest(self) -> None:
         self._collector.flush(release=True)
         self._reading.pause()
@@ -142,18 +154,22 @@ class Reader:
     def _read(self, now: float) -> bool:
         """Whether the reading gave something."""
         taken = self._collector.taken
-        self.busy_since = now
-        try:
-            good = self._read_alone()
-        except ReadingError as error:
-            return self._failed(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
-            return self._failed(ReadingError(_one_line(error), "getter"))
-        finally:
-            self.busy_since = None
+        self._pulse.begin(now)
+        result = self._try()
+        self._pulse.end()
+        if isinstance(result, ReadingError):
+            return self._failed(result)
         if self._collector.taken > taken:
             self._tally.good()
-        return good
+        return result
+
+    def _try(self) -> bool | ReadingError:
+        try:
+            return self._read_alone()
+        except ReadingError as error:
+            return error
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
+            return ReadingError(_one_line(error), "getter")
 
     def _failed(self, error: ReadingError) -> bool:
         self._tally.failed(error)
@@ -175,6 +191,8 @@ class Reader:
                     f"{self._job.lock_timeout:g} s",
                     "lock",
                 )
+            # Who waits for its turn does not hang.
+            self._pulse.begin(self._clock())
         try:
             yield
         finally:
@@ -185,7 +203,8 @@ def _one_line(error: BaseException) -> str:
     """An error of the user's code, and the line where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
+    said = f": {error}" if str(error) else ""
+    return f"{type(error).__name__}{said}{where}"
 
 
 # -- at a prompt ----------------------------------------------------------------------------------

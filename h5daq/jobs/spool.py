@@ -205,6 +205,13 @@ class Spool:
                 self.directory.parent.rmdir()
                 self.directory.parent.parent.rmdir()
 
+    def let_go(self) -> None:
+        """In a forked child: the lock is its parent's alone, and ends with that."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._lock)
+            self._lock = None
+
     def _begin(self) -> None:
         _make(self.directory)
         if self._lock is None and not self._take_lock():

@@ -19,6 +19,7 @@ _STATES = {
     "new": ("○", "dim"), "starting": ("○", "dim"), "draining": ("●", "yellow"),
     "stopping": ("●", "yellow"), "ended": ("■", "dim"), "stopped": ("■", "dim"),
     "failed": ("✖", "bold red"), "hanging": ("✖", "bold red"), "silent": ("✖", "bold red"),
+    "given up": ("✖", "bold red"), "restarting": ("✖", "red"),
 }  # fmt: skip
 ALARMING = frozenset(state for state, (sign, _) in _STATES.items() if sign == "✖")
 """States that somebody should look at."""

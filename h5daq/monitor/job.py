@@ -21,12 +21,12 @@ MOST_TRENDS = 8
 SILENT_SECONDS = 5.0
 """A worker of which nothing was heard for so long is shown as silent."""
 
-AT_REST = frozenset({"new", "ended", "stopped", "failed"})
+AT_REST = frozenset({"new", "ended", "stopped", "failed", "restarting", "given up"})
 """States in which nothing is to be heard of a worker."""
 
 _PLAIN = {
     "state": str, "host": str, "read_mode": str, "message": str, "pid": int, "restarts": int,
-    "held": int, "overruns": int, "read_period": float, "last_time": float,
+    "held": int, "overruns": int, "rss": int, "read_period": float, "last_time": float,
 }  # fmt: skip
 
 
@@ -44,6 +44,8 @@ class JobPicture:
         Rows that came after the file of their time was sealed.
     lateness_ms : float or None
         By how many milliseconds readings begin late (99th percentile).
+    rss : int
+        Memory of the worker in bytes; 0 if it can't be told.
     last_time : float or None
         Time of the newest row, UTC seconds.
     last : dict
@@ -57,6 +59,7 @@ class JobPicture:
     held: int = 0
     overruns: int = 0
     restarts: int = 0
+    rss: int = 0
     inc: int | None = None
     host: str = ""
     pid: int = 0
@@ -137,7 +140,8 @@ class JobPicture:
             "state": self.state, "rows": self.rows, "rate": rate, "lost": dict(self.lost),
             "late": self.late, "held": self.held, "overruns": self.overruns,
             "restarts": self.restarts, "lateness_ms": self.lateness_ms, "host": self.host,
-            "pid": self.pid, "read_mode": self.read_mode, "read_period": self.read_period,
+            "pid": self.pid, "rss": self.rss, "read_mode": self.read_mode,
+            "read_period": self.read_period,
             "last_time": self.last_time, "last": dict(self.last), "message": self.message,
             "silent": self.silent(now),
             "trends": {label: list(trend.points) for label, trend in self.trends.items()},

@@ -71,6 +71,9 @@ class _Cells:
     def held(self, job: JobPicture) -> Text:
         return Text(words.count(job.held), "" if job.held else "dim")
 
+    def memory(self, job: JobPicture) -> Text:
+        return Text(words.size(job.rss) if job.rss else "", "dim")
+
     def restarts(self, job: JobPicture) -> Text:
         return Text(words.count(job.restarts), "yellow" if job.restarts else "dim")
 
@@ -98,11 +101,12 @@ _COLUMNS = (
     _Column("trend", _Cells.trend),
     _Column("late by", _Cells.late_by, right=True),
     _Column("held", _Cells.held, right=True),
+    _Column("memory", _Cells.memory, right=True),
     _Column("restarts", _Cells.restarts, right=True),
     _Column("lost", _Cells.lost),
 )
 
-_FIRST_TO_GO = ("trend", "late by", "restarts", "held", "newest", "rate")
+_FIRST_TO_GO = ("memory", "trend", "late by", "restarts", "held", "newest", "rate")
 
 
 def jobs_table(jobs: Sequence[JobPicture], now: float, frame: Frame) -> Table:

@@ -8,7 +8,7 @@ it.
 
 from __future__ import annotations
 
-from h5daq.worker.life import main, serve
+from h5daq.worker.serving import main, serve
 from h5daq.worker.spec import WorkerSpec
 
 __all__ = ["WorkerSpec", "main", "serve"]

@@ -11,8 +11,8 @@ import sys
 
 from h5daq.jobs.pipes import bridge
 from h5daq.jobs.surroundings import adopt
-from h5daq.worker.life import serve
 from h5daq.worker.parent import Parent
+from h5daq.worker.serving import serve
 
 
 def _run() -> int:

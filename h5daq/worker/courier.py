@@ -70,6 +70,8 @@ class Courier(threading.Thread):
         Gives the fields of a status message.
     tick : callable
         Called at least once a second with the monotonic time.
+    on_failure : callable
+        Takes what ended the courier, just before the process ends of it.
     """
 
     def __init__(
@@ -83,12 +85,14 @@ class Courier(threading.Thread):
         on_command: Callable[[Mapping[str, Any]], None],
         status: Callable[[], dict[str, Any]],
         tick: Callable[[float], None],
+        on_failure: Callable[[BaseException], None] = lambda _error: None,
     ) -> None:
         super().__init__(name="h5daq-courier", daemon=True)
         self.inc = inc
         self.refused = ""
         self._job, self._link, self._tally = job, link, tally
         self._on_command, self._status, self._on_tick = on_command, status, tick
+        self._on_failure = on_failure
         self._lock = threading.Lock()
         self._moved = threading.Condition(self._lock)
         self._stock = stock
@@ -191,8 +195,9 @@ class Courier(threading.Thread):
         try:
             while not self._closing:
                 self._round()
-        except BaseException:
+        except BaseException as error:
             # Without its courier a worker would fill up in silence. Started again it would not.
+            self._on_failure(error)
             log.critical("job %s: the courier failed", self._job.group, exc_info=True)
             os._exit(1)
 

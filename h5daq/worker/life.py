@@ -6,7 +6,8 @@ death, or a SIGTERM. Then the last rows are shipped, the getter is closed, and t
 until the writer has committed everything it holds.
 
 A getter that hangs can't be ended, but it keeps nothing else: the courier goes on, the status
-says for how long it has been hanging, and after a grace the worker ends without it.
+says for how long it has been hanging and in which call (`watch`), and when the worker is to stop,
+or the job's ``hang_timeout`` is over, it ends without the getter after a grace.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from h5daq.errors import H5daqError
 from h5daq.flow.wire import encode
 from h5daq.jobs.collector import Collector
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.orders import Orders
+from h5daq.jobs.pulse import Pulse
 from h5daq.jobs.readers import Reader
 from h5daq.jobs.reading import Reading
 from h5daq.jobs.spool import About, Spool
@@ -33,21 +35,22 @@ from h5daq.jobs.tally import Failure, Tally
 from h5daq.transports.zmq import WorkerLink
 from h5daq.worker.courier import Courier
 from h5daq.worker.loghandler import Throttle, send_messages
-from h5daq.worker.machine import Figures, fine_timer, harmless_output, heed_signals, no_input
+from h5daq.worker.machine import Figures, fine_timer, heed_signals
 from h5daq.worker.parent import Parent
 from h5daq.worker.relic import find_relics
 from h5daq.worker.spec import WorkerSpec
 from h5daq.worker.stock import Stock
+from h5daq.worker.watch import Watch
 
-__all__ = ["DONE", "FAILED", "HELD", "Worker", "main", "serve"]
+__all__ = ["DONE", "FAILED", "HELD", "Worker"]
 
 log = logging.getLogger("h5daq.worker")
 
 DONE, FAILED, HELD = 0, 1, 3
 """Exit codes: all rows committed; the job could not be begun; rows were left that nobody took."""
 
-HANGING_SECONDS = 2.0
-"""A reading that takes longer than this, and than three of its periods, is said to hang."""
+HUNG_SECONDS = 1.0
+"""How long a getter that is given up may take to return after it was interrupted."""
 
 
 class Worker:
@@ -69,14 +72,20 @@ class Worker:
         self._parent = parent
         self._figures = Figures()
         self._complaints = Throttle(10, 1.0, time.monotonic())
+        self.hung = ""
+        self._pulse = Pulse(Path(spec.pulse) if spec.pulse else None)
+        self._watch = Watch(self.job, self._pulse)
+        self._interrupter: threading.Thread | None = None
         self._reading: Reading | None = None
         self._reader: Reader | None = None
         self._stop_by: float | None = None
         self._ending = False
         link = WorkerLink(spec.data, spec.signals, self.job.group)
+        self._stock = self._make_stock()
         self.courier = Courier(
-            self.job, self.inc, link, self._stock(), self.tally,
+            self.job, self.inc, link, self._stock, self.tally,
             on_command=self._on_command, status=self._status, tick=self._tick,
+            on_failure=self._courier_failed,
         )  # fmt: skip
         self._collector = Collector(
             self.job, self.inc, self.courier.ship, self.tally, spec.batch_interval
@@ -86,9 +95,13 @@ class Worker:
         """From hello to bye; the exit code."""
         heed_signals(self.stop, self._parent is not None)
         handler = send_messages(self.job.group, self.spec.log_level, self.courier.say)
+        self._watch.listen()
+        self._watch.expect_copies(self._let_go)
         self.courier.start()
+        self._watch.shield()
         try:
-            self._reading = self.job.make_reading()
+            with self._watch.over("building the getter"):
+                self._reading = self.job.make_reading()
             self._read(self._reading)
             return self._drain()
         finally:
@@ -106,7 +119,8 @@ class Worker:
 
     def _read(self, reading: Reading) -> None:
         fine_timer()
-        self._reader = Reader(self.job, reading, self._collector, self.tally, self.orders)
+        self._reader = Reader(self.job, reading, self._collector, self.tally, self.orders,
+                              pulse=self._pulse)  # fmt: skip
         if self._parent is not None:
             self._parent.listen(self._obey)
             self._parent.tell("ready")
@@ -114,7 +128,8 @@ class Worker:
         try:
             self._reader.run()
         finally:
-            _close(self.job, reading)
+            with self._watch.over("closing the getter"):
+                _close(self.job, reading)
 
     def _drain(self) -> int:
         self.courier.report()
@@ -124,7 +139,7 @@ class Worker:
                         self.job.group, held)  # fmt: skip
         return HELD if held else DONE
 
-    def _stock(self) -> Stock:
+    def _make_stock(self) -> Stock:
         job, spec = self.job, self.spec
         relics = find_relics(job.group, spec.home)
         spool = None
@@ -199,92 +214,83 @@ class Worker:
 
     def _state(self, held: int) -> tuple[str, str]:
         text = self.courier.trouble or self.tally.last_text
+        hanging = self._watch.hanging(time.monotonic())
         if self._reader is None:
-            return "starting", text
-        hanging = self._hanging(time.monotonic())
+            return "starting", hanging or text
         if hanging:
-            return "hanging", f"a reading has been under way for {hanging:.0f} s"
+            return "hanging", hanging
         if self.orders.stopped:
             return "draining", f"{held} rows held"
         trouble = self.courier.trouble or self.tally.streak
         return ("paused" if self._reader.resting else "reading"), text if trouble else ""
 
-    def _hanging(self, now: float) -> float:
-        """For how many seconds, 0 if it isn't."""
-        since = None if self._reader is None else self._reader.busy_since
-        allowed = HANGING_SECONDS
-        if self.job.read_mode == "schedule":
-            allowed = max(allowed, 3 * self.job.read_period)
-        return now - since if since is not None and now - since > allowed else 0.0
-
     # -- the courier's clock ---------------------------------------------------------------------
 
     def _tick(self, now: float) -> None:
+        self._pulse.beat(now)
         self._collector.expire(now)
+        self._watch.told_copies()
         if self._stop_by is None:
+            self._give_up(now)
             return
         # Again and again: the first time may have come just before a reading began.
         self._interrupt()
         if now > self._stop_by and not self._ending:
             self._ending = True
             self.courier.stop_waiting()
-            if self._reader is not None and self._reader.busy_since is not None:
+            if self._watch.busy:
                 threading.Thread(target=self._end_without_reader, name="h5daq-end").start()
 
+    def _give_up(self, now: float) -> None:
+        """End a worker whose getter hangs for longer than the job allows."""
+        self.hung = self._watch.hung(now)
+        if self.hung:
+            log.error("job %s: its getter %s: the worker is ended", self.job.group, self.hung)
+            self._stop_by = now + min(HUNG_SECONDS, self.spec.stop_grace)
+            self.stop()
+
     def _interrupt(self) -> None:
-        """Tell a getter that waits for something; it may be the user's, and raise anything."""
+        """Tell a getter that waits for something; from a thread of its own, it is the user's."""
+        if self._interrupter is None or not self._interrupter.is_alive():
+            self._interrupter = threading.Thread(target=self._tell_getter, name="h5daq-interrupt")
+            self._interrupter.daemon = True
+            self._interrupter.start()
+
+    def _tell_getter(self) -> None:
         try:
             if self._reading is not None:
                 self._reading.interrupt()
-        except Exception:
+        except BaseException:
             log.exception("job %s: interrupting the getter failed", self.job.group)
 
     def _end_without_reader(self) -> None:
         log.error("job %s: the getter does not return: ending without it", self.job.group)
+        self._collector.flush(release=True, wait=False)
         code = self._drain()
         self.courier.close()
-        _tell(self._parent, "done")
+        self.say_end(code)
         os._exit(code)
 
+    def _courier_failed(self, error: BaseException) -> None:
+        """It can't go on without; started again it may."""
+        if not self._pulse.ruined():
+            _tell(self._parent, "failed", text=f"the courier failed: {error!r}")
 
-def main(spec_bytes: bytes, control_socket: socket.socket | None = None) -> int:
-    """A worker's whole life.
+    def _let_go(self) -> None:
+        """In a copy that the getter has forked: what is held open here would not end with us."""
+        self._stock.let_go()
+        if self._reader is not None:
+            self._reader.let_go()
+        if self._parent is not None:
+            self._parent.let_go()
 
-    Parameters
-    ----------
-    spec_bytes : bytes
-        From `WorkerSpec.to_bytes`.
-    control_socket : socket.socket, optional
-        The private pipe to the parent.
-
-    Returns
-    -------
-    int
-        Exit code: `DONE`, `FAILED` or `HELD`.
-    """
-    return _live(spec_bytes, None if control_socket is None else Parent(control_socket))
-
-
-def serve(control: socket.socket | Parent) -> int:
-    """A worker whose description comes as the first order on its private pipe; the exit code."""
-    parent = control if isinstance(control, Parent) else Parent(control)
-    return _live(parent.expect("spec")["spec"], parent)
-
-
-def _live(spec_bytes: bytes, parent: Parent | None) -> int:
-    harmless_output()
-    no_input()
-    try:
-        code = Worker(WorkerSpec.from_bytes(spec_bytes), parent).run()
-        _tell(parent, "done")
-    except H5daqError as error:
-        log.error("%s", error)
-        _tell(parent, "failed", text=str(error))
-        code = FAILED
-    finally:
-        if parent is not None:
-            parent.close()
-    return code
+    def say_end(self, code: int) -> int:
+        """Tell the parent that all is done, or that it hung; the exit code."""
+        if self.hung:
+            _tell(self._parent, "hung", text=self.hung)
+            return code or FAILED
+        _tell(self._parent, "done")
+        return code
 
 
 def _tell(parent: Parent | None, kind: str, **fields: Any) -> None:
@@ -295,7 +301,7 @@ def _tell(parent: Parent | None, kind: str, **fields: Any) -> None:
 def _close(job: DAQJob, reading: Reading) -> None:
     try:
         reading.close()
-    except Exception:
+    except BaseException:
         log.exception("job %s: closing the getter failed", job.group)
 
 

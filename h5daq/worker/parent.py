@@ -65,12 +65,12 @@ class Parent:
         message = encode_control(kind, **fields)
         with self._lock:
             # A message that was begun must be ended, or the next one would be garbled.
-            writable = select.select([], [self._pipe], [], _SEND_SECONDS)[1]
-            if not writable:
-                return False
             try:
+                if not select.select([], [self._pipe], [], _SEND_SECONDS)[1]:
+                    return False
                 self._pipe.sendall(message)
-            except OSError:
+            except (OSError, ValueError):
+                # A getter may have closed the pipe, of which it knows nothing.
                 return False
             return True
 
@@ -79,6 +79,11 @@ class Parent:
         thread = threading.Thread(target=self._listen, args=(obey,), name="h5daq-parent")
         thread.daemon = True
         thread.start()
+
+    def let_go(self) -> None:
+        """In a forked child: the pipe is its parent's, and ends with that."""
+        self._closed = True
+        self._pipe.close()
 
     def close(self) -> None:
         """Let go of the pipe; its end is then no news."""

@@ -43,6 +43,8 @@ class WorkerSpec:
         Seconds to wait, after the end of reading, for the writer to commit what is held.
     stop_grace : float
         Seconds that a reading under way may take to end, when told to stop.
+    pulse : str
+        The file by which the parent sees whether it is alive (`h5daq.jobs.pulse`); empty without.
     """
 
     job: DAQJob
@@ -55,6 +57,7 @@ class WorkerSpec:
     batch_interval: float | None = None
     drain_timeout: float = 30.0
     stop_grace: float = 5.0
+    pulse: str = ""
 
     def to_bytes(self) -> bytes:
         """For the private pipe.

@@ -155,6 +155,12 @@ class Stock:
 
     # -- the end -------------------------------------------------------------------------------
 
+    def let_go(self) -> None:
+        """In a forked child: nothing on disk is its own."""
+        for spool in (self._spool, *(relic.spool for relic in self._relics)):
+            if spool is not None:
+                spool.let_go()
+
     def close(self) -> str:
         """Leave what is held to the next worker; says where, or how many rows are lost."""
         if self._closed:

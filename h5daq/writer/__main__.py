@@ -31,6 +31,7 @@ class ParentPipe:
         self._lock = threading.Lock()
         self._unsent = bytearray()
         self.gone = False
+        self.fates: dict[str, dict[str, str]] = {}
 
     def settings(self) -> WriterSettings:
         """Wait for the settings."""
@@ -58,14 +59,20 @@ class ParentPipe:
             self._unsent.clear()
 
     def parent_gone(self) -> bool:
-        """Whether the other end is closed."""
+        """Whether the other end is closed; hears what it has said."""
         try:
-            self.gone = self.gone or self._pipe.recv(1 << 16) == b""
+            self.gone = self.gone or not self._hear(self._pipe.recv(1 << 16))
         except BlockingIOError:
             return self.gone
         except OSError:
             self.gone = True
         return self.gone
+
+    def _hear(self, data: bytes) -> bool:
+        for message in self._decoder.feed(data):
+            if message["k"] == "fates":
+                self.fates = message["jobs"]
+        return bool(data)
 
 
 def _fail(pipe: ParentPipe, error: BaseException) -> int:
@@ -88,6 +95,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: writer.ask_stop())
     try:
         writer.open()
+        writer.desk.fates = lambda: pipe.fates
         recovered = writer.recovered
         pipe.send(
             "ready",

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from h5daq.errors import H5daqError, StorageError
 from h5daq.flow import wire
+from h5daq.flow.breadth import Breadth
 from h5daq.flow.coalesce import Coalescer
 from h5daq.flow.ledger import JobState
 from h5daq.flow.topics import topic
@@ -76,7 +77,7 @@ class Publisher:
     ) -> None:
         self._port = port
         self._boot, self._run, self._run_path = boot, run, run_path
-        self._window = window
+        self._window, self._breadth = window, Breadth()
         self.newest: dict[str, Change] = {}
         self.positions: dict[str, tuple[int, int]] = {}
         self.totals: dict[str, int] = {}
@@ -87,6 +88,10 @@ class Publisher:
         for job in jobs:
             self.positions[job.job] = (job.speaker, job.next[job.speaker])
             self.totals[job.job] = job.rows
+
+    def synced(self, seconds: float) -> None:
+        """A sync took so long; windows follow."""
+        self._breadth.synced(seconds)
 
     def tell(self, note: Note, now: float) -> None:
         """Publish what a commit has made true; `now` is monotonic seconds."""
@@ -101,7 +106,7 @@ class Publisher:
                 self._available(f"{self._run_path}/{job}", ready)
 
     def _tell_workers(self, note: Note) -> None:
-        window = self._window()
+        window = self._breadth.of(self._window())
         for (job, inc), position in note.positions.items():
             self.positions[job] = (inc, position)
             self.position(job, inc, position, window, bye=(job, inc) in note.byes)
@@ -203,7 +208,9 @@ class Committer(threading.Thread):
     def _step(self) -> None:
         note = self._notes.take(self._patience())
         if not note.empty:
+            began = time.monotonic()
             lsn = self._sync()
+            self._publisher.synced(time.monotonic() - began)
             self._publisher.tell(note, time.monotonic())
             self._committed(lsn, note.bytes, note.urgent)
         self._publisher.tell_due(time.monotonic())

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
 
 __all__ = ["Desk"]
+
+_SILENT_SECONDS = 10.0
+"""A worker says something each second."""
 
 _PEEK_ELEMENTS = 8192
 """Longest array in the answer to a peek; a message's lists can't be longer."""
@@ -50,6 +54,7 @@ class Desk:
         self._last_seq = 0
         self._releases = Releases()
         self.stopping = False
+        self.fates: Callable[[], dict[str, dict[str, str]]] = dict
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -200,7 +205,20 @@ class Desk:
             "read_period": job.period,
             "read_mode": job.mode,
             "message": told.get("message", ""),
+            "rss": told.get("rss", 0),
+            "cpu": told.get("cpu", 0.0),
+            "last_death": job.restarts[-1][1] if job.restarts else "",
+            **self._silence(name, job.inc),
+            **self.fates().get(name, {}),
         }
+
+    def _silence(self, job: str, inc: int) -> dict[str, Any]:
+        """What is said of a worker that says nothing any more, as one on another host may do."""
+        heard = self._intake.heard.get(job)
+        seconds = 0.0 if heard is None else time.monotonic() - heard
+        if seconds < _SILENT_SECONDS or (job, inc) in self._intake.ended:
+            return {}
+        return {"state": "silent", "message": f"nothing was heard of it for {seconds:.0f} s"}
 
     def stop_report(self) -> dict[str, Any]:
         """What a stop leaves: the sealed files, and the rows that unreachable workers hold."""

@@ -11,6 +11,7 @@ without a position: their workers hold them and send them again.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -79,6 +80,7 @@ class Intake:
         self.stalled = ""
         self.unwelcome: dict[str, str] = {}
         self.statuses: dict[str, dict[str, Any]] = {}
+        self.heard: dict[str, float] = {}
         self.stood: dict[str, tuple[int, int]] = {}
         self.ended: set[tuple[str, int]] = set()
         self.remarks: list[tuple[str, str, dict[str, Any]]] = []
@@ -128,7 +130,7 @@ class Intake:
             self.note.strangers.add((head.job, head.inc))
             return
         if head.k == "status":
-            self.statuses[head.job] = head.fields
+            self.statuses[head.job], self.heard[head.job] = head.fields, time.monotonic()
             self.stood[head.job] = head.inc, job.next[head.inc]
             self.remarks.append(("status", head.job, head.fields))
         elif head.k == "hello":

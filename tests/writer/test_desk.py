@@ -152,3 +152,20 @@ def test_trouble_of_every_part_is_said(desk, front):
     assert desk.trouble() == ""
     desk._committer.trouble = "no space"
     assert desk.status()["writer"]["trouble"] == "no space"
+
+
+def test_a_worker_of_which_nothing_is_heard_is_silent_until_it_ends(desk, front, tank):
+    front.take(tank.say("status", state="reading"))
+    assert desk.status()["jobs"]["tank"]["state"] == "reading"
+    front.intake.heard["tank"] -= 60.0
+    told = desk.status()["jobs"]["tank"]
+    assert (told["state"], told["message"]) == ("silent", "nothing was heard of it for 60 s")
+    front.take(tank.say("bye", end=0))
+    assert desk.status()["jobs"]["tank"]["state"] == "ended"
+
+
+def test_what_the_parent_knows_of_a_worker_is_said_before_its_own_words(desk, front, tank):
+    front.take(tank.say("status", state="reading", rss=5))
+    desk.fates = lambda: {"tank": {"state": "given up", "message": "killed by signal 9"}}
+    told = desk.status()["jobs"]["tank"]
+    assert (told["state"], told["message"], told["rss"]) == ("given up", "killed by signal 9", 5)
