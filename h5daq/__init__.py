@@ -19,6 +19,7 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     ├── jobs          DAQJob, DAQJobExtern, and what a worker does with them
     ├── transports    links between processes: ZeroMQ, and memory for tests
     ├── storage       journal, transactions on HDF5, checkpoints, recovery, file layouts
+    ├── vault         the Data Vault: directories, datasets, LabRAD's values
     ├── config        the configuration file
     ├── worker        the process that reads one job
     ├── writer        the process that commits rows and makes files of them
@@ -44,8 +45,16 @@ if TYPE_CHECKING:
     from h5daq.client import connect, subscribe
     from h5daq.daemon import DAQDaemon
     from h5daq.errors import (
+        BadArgument,
+        BadData,
+        BadParameter,
         ConfigError,
         ConfigKeyError,
+        DatasetNotFound,
+        DataVersionMismatch,
+        DirectoryExists,
+        DirectoryNotFound,
+        EmptyName,
         FileBusy,
         FileDamaged,
         H5daqError,
@@ -53,12 +62,17 @@ if TYPE_CHECKING:
         JobTypeError,
         JobValueError,
         JournalFull,
+        LabradError,
         MissingExtra,
         NoAnswer,
+        NoDataset,
+        ParameterInUse,
         ProcessFailed,
         ReadingError,
+        ReadOnly,
         RequestError,
         StorageError,
+        VaultError,
         WireError,
     )
     from h5daq.files import open  # noqa: A004
@@ -71,11 +85,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadArgument",
+    "BadData",
+    "BadParameter",
     "ConfigError",
     "ConfigKeyError",
     "DAQDaemon",
     "DAQJob",
     "DAQJobExtern",
+    "DataVersionMismatch",
+    "DatasetNotFound",
+    "DirectoryExists",
+    "DirectoryNotFound",
+    "EmptyName",
     "FileBusy",
     "FileDamaged",
     "H5daqError",
@@ -83,12 +105,17 @@ __all__ = [
     "JobTypeError",
     "JobValueError",
     "JournalFull",
+    "LabradError",
     "MissingExtra",
     "NoAnswer",
+    "NoDataset",
+    "ParameterInUse",
     "ProcessFailed",
+    "ReadOnly",
     "ReadingError",
     "RequestError",
     "StorageError",
+    "VaultError",
     "WireError",
     "__version__",
     "connect",
