@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from h5daq.jobs.job import DAQJob
     from h5daq.logs import setup_logging
     from h5daq.storage.transaction import recover, transaction
+    from h5daq.vault.browse import Vault
 
 __version__ = "0.1.0"
 
@@ -115,6 +116,7 @@ __all__ = [
     "ReadingError",
     "RequestError",
     "StorageError",
+    "Vault",
     "VaultError",
     "WireError",
     "__version__",
@@ -128,6 +130,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Vault": "h5daq.vault.browse",
     "DAQDaemon": "h5daq.daemon",
     "DAQJob": "h5daq.jobs.job",
     "DAQJobExtern": "h5daq.jobs.extern",
