@@ -12,6 +12,7 @@ accepts and can't read back (a shape ``()``, say) is refused here.
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -216,8 +217,8 @@ def check_text(text: Any, what: str) -> None:
 
 def _variable(label: Any, legend: Any, shape: Any, kind: Any, unit: Any) -> Variable:
     try:
-        lengths = tuple(int(length) for length in np.atleast_1d(np.asarray(shape, dtype=np.int64)))
-    except (TypeError, ValueError, OverflowError) as error:
+        lengths = tuple(operator.index(length) for length in np.atleast_1d(shape))
+    except (TypeError, ValueError) as error:
         raise BadArgument(f"column {label!r} has the shape {shape!r:.60}: {error}") from error
     if not isinstance(kind, str):
         raise BadArgument(f"column {label!r} has the type {kind!r:.60}; it is one of i, s, t, v, c")

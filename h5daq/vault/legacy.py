@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from h5daq.errors import BadArgument, FileDamaged, LabradError
+from h5daq.errors import FileDamaged, LabradError
 from h5daq.flow.variables import Columns, Variable
 from h5daq.storage.layouts.datavault_comments import Comment
 from h5daq.storage.layouts.datavault_head import DatasetHead
@@ -66,7 +66,7 @@ class LegacyReader:
             self.head = _head(parser)
             self.parameters = _parameters(parser)
             self.comments = _comments(parser)
-        except (configparser.Error, ValueError, BadArgument) as error:
+        except (configparser.Error, ValueError, LookupError) as error:
             text = f"describes no dataset of the Data Vault: {error}"
             raise FileDamaged(errno.EINVAL, text, str(info)) from error
         self._known: tuple[tuple[int, int], NDArray[Any]] | None = None
