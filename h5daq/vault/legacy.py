@@ -78,7 +78,7 @@ class LegacyReader:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start … stop-1``, or fewer."""
-        rows = np.ascontiguousarray(self._table()[start:stop])
+        rows = np.array(self._table()[start:stop], order="C")
         return rows.view(self.head.columns.dtype).reshape(-1)
 
     def _table(self) -> NDArray[Any]:

@@ -64,7 +64,8 @@ def from_floats(columns: Columns, given: Any) -> NDArray[Any]:
         )
     if table.dtype.kind not in _TAKES["v"]:
         raise BadData(f"real numbers are wanted, not {table.dtype}")
-    return np.ascontiguousarray(table, dtype="<f8").view(columns.dtype).reshape(-1)
+    # A copy: rows wait for a checkpoint, and the user may go on to use his array meanwhile.
+    return np.array(table, dtype="<f8", order="C").view(columns.dtype).reshape(-1)
 
 
 def from_rows(columns: Columns, given: Any) -> NDArray[Any]:

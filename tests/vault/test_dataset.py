@@ -239,6 +239,18 @@ def test_r3_columns_of_another_number_or_length_are_bad_data(columns):
         from_columns(Columns.simple(["x"], ["y"]), columns)
 
 
+def test_rows_that_were_taken_are_the_vaults_own(simple, extended):
+    table = np.ones((3, 2))
+    simple[0].add(simple[1], table)
+    columns = [np.repeat(value, 2) for value in ROW[:5]] + [np.ones((2, 3))]
+    extended[0].add_ex_t(extended[1], columns)
+    table[:], columns[5][:] = 9, 9
+    page = simple[0].get(Cursor())
+    page[:] = 7
+    assert simple[0].get(Cursor()).tolist() == [[1, 1]] * 3
+    assert extended[0].get_ex_t(Cursor())[5].tolist() == [[1, 1, 1]] * 2
+
+
 # -- rows out ------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,8 @@
 Compared attribute by attribute with the golden files, with h5py and with h5dump.
 """
 
+import contextlib
+import errno
 import re
 import shutil
 import subprocess
@@ -11,8 +13,9 @@ import h5py
 import numpy as np
 import pytest
 
-from h5daq.errors import FileDamaged
+from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.variables import Columns, Variable
+from h5daq.storage.disk import Disk
 from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.storage.layouts.datavault_comments import Comment
 from h5daq.storage.layouts.datavault_head import DatasetHead
@@ -236,6 +239,18 @@ def test_n4_o4_half_a_dataset_is_an_error_that_names_the_file(tmp_path, spoil):
         VaultReader(path)
 
 
+def test_o7_a_file_that_the_originals_crash_left_is_an_error_that_names_it(golden):
+    path = golden / "00001 - simple scan.hdf5"
+    with h5py.File(path, "r") as file:
+        header = h5py.h5o.get_info(file["DataVault"].id).addr
+    with open(path, "r+b") as raw:
+        raw.seek(header)
+        raw.write(bytes(64))
+    for read in (VaultReader, VaultFile.reopen):
+        with pytest.raises(StorageError, match="simple scan"):
+            read(path)
+
+
 # -- comments --------------------------------------------------------------------------------------
 
 
@@ -281,3 +296,51 @@ def test_m1_long_comments_and_empty_ones_come_back(file):
     file.add_comments(every)
     file.checkpoint(1.0)
     assert VaultReader(file.path).comments == file.comments == every
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_checkpoint_that_fails_leaves_the_last_one_and_loses_nothing(file, monkeypatch, number):
+    every = [np.full(40, k, dtype=[("f0", "<f8"), ("f1", "<f8")]) for k in range(3)]
+    file.append(every[0].view(file.head.columns.dtype))
+    file.checkpoint(1.0, lsn=1)
+    file.append(every[1].view(file.head.columns.dtype))
+    file.add_parameters({"a": "x"})
+    file.add_comments([Comment(1.0, "u", "c" * 9000)])
+    left = [number]
+
+    def full(self, fd, offset, data, write=Disk.write):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, fd, offset, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Disk, "write", full)
+        with contextlib.suppress(StorageError):
+            file.checkpoint(2.0, lsn=2)
+    assert file.changed or number > 0
+    if file.changed:
+        assert (VaultReader(file.path).rows, file.lsn) == (40, 1)
+    assert (file.rows, file.parameters, len(file.comments)) == (80, {"a": "x"}, 1)
+    file.checkpoint(3.0, lsn=3)
+    file.apply_pending()
+    reader = VaultReader(file.path)
+    assert reader.read(0, 99)["f0"].tolist() == [0.0] * 40 + [1.0] * 40
+    assert (reader.parameters, reader.comments) == (file.parameters, file.comments)
+
+
+def test_a_reader_that_holds_the_file_keeps_its_state_and_the_owner_goes_on(file):
+    rows = np.ones(10, file.head.columns.dtype)
+    file.append(rows)
+    file.checkpoint(1.0)
+    with h5py.File(file.path, "r") as held:
+        file.append(rows)
+        file.checkpoint(2.0)
+        assert file.pending
+        assert held["DataVault"].shape == (10,)
+        assert len(file.read(0, 99)) == 20
+    assert file.apply_pending()
+    assert VaultReader(file.path).rows == 20

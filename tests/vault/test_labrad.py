@@ -271,3 +271,8 @@ def test_pylabrad_reads_and_writes_the_same_bytes(sample):
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
     assert [pair for pair in zip(question, answers, strict=True) if pair[0] != pair[1]] == []
+
+
+def test_a_client_that_sends_values_needs_no_hdf5():
+    code = "import sys, h5daq.vault.labrad; sys.exit('h5py' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -131,10 +131,10 @@ class VaultFile:
         """
         target = TransactionFile(path, libver=None, overlay_bytes=overlay_bytes, durable=durable)
         session = Session(target)
-        with session.or_close() as file:
+        with session.or_close(), session.finishing() as file:
             head = read_head(file, target.path)
             rows, lsn = int(file[DATASET].shape[0]), int(file.attrs.get(_LSN, 0))
-            session.abort()
+        session.abort()
         return cls(session, head, rows, lsn)
 
     # -- what it is ------------------------------------------------------------------------------
@@ -260,6 +260,8 @@ class VaultFile:
 
     def apply_pending(self) -> bool:
         """Bring a waiting checkpoint into the file, if nobody holds it open any more."""
+        # Between checkpoints a transaction is only there to look into.
+        self._session.abort()
         return self._session.target.apply_pending()
 
     def close(self) -> None:

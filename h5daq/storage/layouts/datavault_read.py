@@ -7,6 +7,7 @@ the file for each look, so that nobody's checkpoints wait for a forgotten reader
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.variables import Columns
 from h5daq.storage.layouts.datavault_comments import Comment, read_comments
 from h5daq.storage.layouts.datavault_head import DATASET, DatasetHead, read_head, text_of
@@ -103,4 +105,10 @@ class VaultReader:
 
     def _look(self, at: Callable[[h5py.File], T]) -> T:
         with open_for_reading(self.path, self._patience) as file:
-            return at(file)
+            try:
+                return at(file)
+            except StorageError:
+                raise
+            except (OSError, RuntimeError, KeyError) as error:
+                text = f"HDF5 can't read what is in it: {error}"
+                raise FileDamaged(errno.EIO, text, str(self.path)) from error
