@@ -18,6 +18,7 @@ from h5daq.errors import (
 )
 from h5daq.flow.variables import Columns
 from h5daq.storage.layouts.datavault import VaultFile
+from h5daq.storage.transaction import recover_directory
 from h5daq.vault.tree import ROOT, Tree
 
 XY = Columns.simple(["x"], ["y"])
@@ -147,6 +148,22 @@ def test_n4_a_refused_creation_takes_no_number_and_leaves_no_file(tree, tmp_path
         tree.new(ROOT, "nul\0", XY, now=0)
     assert os.listdir(tmp_path) == []
     assert made(tree, "a") == ["00001 - a"]
+
+
+def test_d10_a_title_may_be_as_long_as_the_disk_takes(tree, tmp_path):
+    title = "é" * 121
+    dataset = tree.new(ROOT, title, XY, now=0)
+    assert len(os.fsencode(dataset.store.path.name)) == 255
+    dataset.store.append(dataset.checked_rows([1, 2]))
+    with h5py.File(dataset.store.path, "r"):
+        dataset.store.checkpoint(1.0)
+        dataset.store.abort()
+    # The checkpoint is in the log, whose name is another one than the file's.
+    assert tree.open(ROOT, 1).rows == 0
+    assert [found.action for found in recover_directory(tmp_path)] == ["applied"]
+    assert tree.open(ROOT, f"00001 - {title}").rows == 1
+    with pytest.raises(StorageError, match="too long"):
+        tree.new(ROOT, title + "x", XY, now=0)
 
 
 def test_n4_what_the_originals_refused_creation_left_is_named_and_harms_nobody(tree, tmp_path):
