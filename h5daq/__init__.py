@@ -15,7 +15,9 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     │   ├── chunks      batches to blocks of a dataset
     │   ├── rollover    when a file ends, and the names of files
     │   ├── topics      signals and whom they are for
-    │   └── requests    questions to the writer, and its answers
+    │   ├── requests    questions to the writer, and its answers
+    │   ├── variables   the columns of a Data Vault dataset
+    │   └── latch       at most one signal between two reads
     ├── jobs          DAQJob, DAQJobExtern, and what a worker does with them
     ├── transports    links between processes: ZeroMQ, and memory for tests
     ├── storage       journal, transactions on HDF5, checkpoints, recovery, file layouts
