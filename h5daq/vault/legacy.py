@@ -66,7 +66,7 @@ class LegacyReader:
             self.head = _head(parser)
             self.parameters = _parameters(parser)
             self.comments = _comments(parser)
-        except (configparser.Error, ValueError, LookupError) as error:
+        except (configparser.Error, ValueError, TypeError, LookupError) as error:
             text = f"describes no dataset of the Data Vault: {error}"
             raise FileDamaged(errno.EINVAL, text, str(info)) from error
         self._known: tuple[tuple[int, int], NDArray[Any]] | None = None
@@ -149,7 +149,7 @@ def _comments(parser: configparser.RawConfigParser) -> list[Comment]:
 def _seconds(text: str) -> float:
     try:
         return time.mktime(time.strptime(text, TIME_FORMAT))
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

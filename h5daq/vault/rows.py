@@ -98,9 +98,10 @@ def from_columns(columns: Columns, given: Sequence[Any]) -> NDArray[Any]:
     BadData
         If there are more or fewer, of different lengths, or a value doesn't fit its column.
     """
-    if isinstance(given, str) or len(given) != len(columns.all):
-        raise BadData(f"{len(columns.all)} columns are wanted, not {len(given)}")
-    pairs = zip(columns.all, given, strict=True)
+    fields = _list(given, f"{len(columns.all)} columns are wanted")
+    if len(fields) != len(columns.all):
+        raise BadData(f"{len(columns.all)} columns are wanted, not {len(fields)}")
+    pairs = zip(columns.all, fields, strict=True)
     checked = [_column(variable, values) for variable, values in pairs]
     lengths = {len(values) for values in checked}
     if len(lengths) != 1:
@@ -136,6 +137,15 @@ def _column(variable: Variable, values: Any) -> NDArray[Any]:
     return _whole(variable, array) if variable.type in "it" else array
 
 
+def _list(values: Any, wanted: str) -> list[Any]:
+    if isinstance(values, str | bytes):
+        raise BadData(f"{wanted}, not {values!r:.60}")
+    try:
+        return list(values)
+    except TypeError as error:
+        raise BadData(f"{wanted}: {error}") from error
+
+
 def _array(values: Any, what: str) -> NDArray[Any]:
     try:
         return np.asarray(values)
@@ -159,13 +169,12 @@ def _whole(variable: Variable, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _texts(variable: Variable, values: Any) -> NDArray[Any]:
-    if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
-        raise _unfit(variable, f"not {values!r:.60}")
-    found = np.empty(len(values), dtype=object)
-    found[:] = values.tolist() if isinstance(values, np.ndarray) else list(values)
-    for kind in set(map(type, found)):
+    texts = _list(values, f"column {variable.label!r} takes a list of texts")
+    for kind in set(map(type, texts)):
         if not issubclass(kind, str):
             raise _unfit(variable, f"not {kind.__name__}")
+    found = np.empty(len(texts), dtype=object)
+    found[:] = texts
     try:
         # All at once: only if there is a bad one among them it is looked for.
         check_text("".join(found), "")

@@ -195,7 +195,7 @@ def spoiled(k, value):
     ("k", "value"),
     [(0, 2**31), (0, -(2**31) - 1), (0, 1.7), (0, math.nan), (0, 2**70), (0, "1"), (0, None),
      (1, 2**63), (1, 2.0**63), (1, 0.5), (2, 1), (2, b"bytes"), (2, "nul\0"),
-     (2, "\ud800"), (2, None), (3, 1j), (3, "x"), (4, "x"), (5, [1.0, 2.0]), (5, 1.0),
+     (2, "\ud800"), (2, None), (2, ["a"]), (3, 1j), (3, "x"), (4, "x"), (5, [1.0, 2.0]), (5, 1.0),
      (5, [[1.0], [2.0], [3.0]])],
 )  # fmt: skip
 def test_r6_r7_a_value_that_does_not_fit_takes_the_whole_batch_with_it(extended, k, value):
@@ -233,7 +233,9 @@ def test_r2_rows_of_another_length_or_kind_are_bad_data(rows):
         from_rows(Columns.simple(["x"], ["y"]), rows)
 
 
-@pytest.mark.parametrize("columns", [[[1]], [[1], [2], [3]], [[1, 2], [3]], [1, 2], "ab"])
+@pytest.mark.parametrize(
+    "columns", [[[1]], [[1], [2], [3]], [[1, 2], [3]], [1, 2], "ab", None, 5, [None, None]]
+)
 def test_r3_columns_of_another_number_or_length_are_bad_data(columns):
     with pytest.raises(BadData):
         from_columns(Columns.simple(["x"], ["y"]), columns)
