@@ -15,10 +15,13 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     │   ├── chunks      batches to blocks of a dataset
     │   ├── rollover    when a file ends, and the names of files
     │   ├── topics      signals and whom they are for
-    │   └── requests    questions to the writer, and its answers
+    │   ├── requests    questions to the writer, and its answers
+    │   ├── variables   the columns of a Data Vault dataset
+    │   └── latch       at most one signal between two reads
     ├── jobs          DAQJob, DAQJobExtern, and what a worker does with them
     ├── transports    links between processes: ZeroMQ, and memory for tests
     ├── storage       journal, transactions on HDF5, checkpoints, recovery, file layouts
+    ├── vault         the Data Vault: directories, datasets, LabRAD's values
     ├── config        the configuration file
     ├── worker        the process that reads one job
     ├── writer        the process that commits rows and makes files of them
@@ -44,8 +47,16 @@ if TYPE_CHECKING:
     from h5daq.client import connect, subscribe
     from h5daq.daemon import DAQDaemon
     from h5daq.errors import (
+        BadArgument,
+        BadData,
+        BadParameter,
         ConfigError,
         ConfigKeyError,
+        DatasetNotFound,
+        DataVersionMismatch,
+        DirectoryExists,
+        DirectoryNotFound,
+        EmptyName,
         FileBusy,
         FileDamaged,
         H5daqError,
@@ -53,12 +64,17 @@ if TYPE_CHECKING:
         JobTypeError,
         JobValueError,
         JournalFull,
+        LabradError,
         MissingExtra,
         NoAnswer,
+        NoDataset,
+        ParameterInUse,
         ProcessFailed,
         ReadingError,
+        ReadOnly,
         RequestError,
         StorageError,
+        VaultError,
         WireError,
     )
     from h5daq.files import open  # noqa: A004
@@ -67,15 +83,24 @@ if TYPE_CHECKING:
     from h5daq.jobs.job import DAQJob
     from h5daq.logs import setup_logging
     from h5daq.storage.transaction import recover, transaction
+    from h5daq.vault.browse import Vault
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadArgument",
+    "BadData",
+    "BadParameter",
     "ConfigError",
     "ConfigKeyError",
     "DAQDaemon",
     "DAQJob",
     "DAQJobExtern",
+    "DataVersionMismatch",
+    "DatasetNotFound",
+    "DirectoryExists",
+    "DirectoryNotFound",
+    "EmptyName",
     "FileBusy",
     "FileDamaged",
     "H5daqError",
@@ -83,12 +108,18 @@ __all__ = [
     "JobTypeError",
     "JobValueError",
     "JournalFull",
+    "LabradError",
     "MissingExtra",
     "NoAnswer",
+    "NoDataset",
+    "ParameterInUse",
     "ProcessFailed",
+    "ReadOnly",
     "ReadingError",
     "RequestError",
     "StorageError",
+    "Vault",
+    "VaultError",
     "WireError",
     "__version__",
     "connect",
@@ -101,6 +132,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Vault": "h5daq.vault.browse",
     "DAQDaemon": "h5daq.daemon",
     "DAQJob": "h5daq.jobs.job",
     "DAQJobExtern": "h5daq.jobs.extern",

@@ -19,6 +19,19 @@ for the H5DAQ lineage keep working.
     ├── NoAnswer                 (TimeoutError) nobody answered in time
     ├── MissingExtra             (ImportError) an optional package is not installed: names the extra
     ├── ProcessFailed            (RuntimeError) a writer or worker could not be started or kept up
+    ├── VaultError               the Data Vault refused something; ``code`` is its number
+    │   ├── NoDataset            2   no dataset is open
+    │   ├── DatasetNotFound      3   (LookupError) no dataset of that name or number
+    │   ├── DirectoryExists      4   (ValueError)
+    │   ├── DirectoryNotFound    5   (LookupError)
+    │   ├── EmptyName            6   (ValueError)
+    │   ├── ReadOnly             7   the dataset is not open for writing
+    │   ├── BadData              8   (ValueError) rows that don't fit the columns
+    │   ├── BadParameter         9   (LookupError) no parameter of that name
+    │   ├── ParameterInUse       10  (ValueError) a parameter is never overwritten
+    │   ├── DataVersionMismatch  11  that kind of dataset can't be read in this way
+    │   └── BadArgument          102 (ValueError) a name, column or text that can't be stored
+    │       └── LabradError      a value that has no LabRAD type, or bytes that are no such value
     └── StorageError             (OSError) files: disk full, locked, damaged, vanished
         ├── FileBusy             another program holds the file or the directory
         ├── FileDamaged          bytes on disk that are not what h5daq wrote
@@ -28,8 +41,16 @@ for the H5DAQ lineage keep working.
 from __future__ import annotations
 
 __all__ = [
+    "BadArgument",
+    "BadData",
+    "BadParameter",
     "ConfigError",
     "ConfigKeyError",
+    "DataVersionMismatch",
+    "DatasetNotFound",
+    "DirectoryExists",
+    "DirectoryNotFound",
+    "EmptyName",
     "FileBusy",
     "FileDamaged",
     "H5daqError",
@@ -37,12 +58,17 @@ __all__ = [
     "JobTypeError",
     "JobValueError",
     "JournalFull",
+    "LabradError",
     "MissingExtra",
     "NoAnswer",
+    "NoDataset",
+    "ParameterInUse",
     "ProcessFailed",
+    "ReadOnly",
     "ReadingError",
     "RequestError",
     "StorageError",
+    "VaultError",
     "WireError",
 ]
 
@@ -152,3 +178,85 @@ class FileDamaged(StorageError):
 
 class JournalFull(StorageError):
     """More entries wait for the files than ``journal_bytes`` allows."""
+
+
+class VaultError(H5daqError):
+    """The Data Vault refused something.
+
+    Attributes
+    ----------
+    code : int
+        Its number in replies: the Data Vault's own numbers are below 100.
+    """
+
+    code = 102
+
+
+class NoDataset(VaultError):
+    """No dataset is open in this context."""
+
+    code = 2
+
+
+class DatasetNotFound(VaultError, LookupError):
+    """There is no dataset of that name or number in the directory."""
+
+    code = 3
+
+
+class DirectoryExists(VaultError, ValueError):
+    """There is a directory of that name already."""
+
+    code = 4
+
+
+class DirectoryNotFound(VaultError, LookupError):
+    """There is no such directory."""
+
+    code = 5
+
+
+class EmptyName(VaultError, ValueError):
+    """A directory needs a name."""
+
+    code = 6
+
+
+class ReadOnly(VaultError):
+    """Rows were added to a dataset that is not open for writing."""
+
+    code = 7
+
+
+class BadData(VaultError, ValueError):
+    """Rows don't fit the columns of the dataset; none of them was taken."""
+
+    code = 8
+
+
+class BadParameter(VaultError, LookupError):
+    """The dataset has no parameter of that name."""
+
+    code = 9
+
+
+class ParameterInUse(VaultError, ValueError):
+    """The dataset has a parameter of that name, and parameters are never overwritten."""
+
+    code = 10
+
+
+class DataVersionMismatch(VaultError):
+    """A dataset of that kind can't be read in this way; the text names the verb that can."""
+
+    code = 11
+
+
+class BadArgument(VaultError, ValueError):
+    """A name, a column or a text can't be stored."""
+
+    code = 102
+
+
+class LabradError(BadArgument):
+    """A value has no LabRAD type or does not fit it, or bytes are no such value."""

@@ -23,8 +23,8 @@ import h5py
 
 from h5daq.errors import ConfigError, StorageError
 from h5daq.files.contents import FileHead, GroupInfo, group_names, read_group, read_head
-from h5daq.files.opening import open_for_reading
 from h5daq.files.order import Run, runs_of
+from h5daq.storage.opening import open_for_reading
 
 __all__ = ["Catalog", "Source"]
 

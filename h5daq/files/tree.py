@@ -18,8 +18,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from h5daq.files.contents import ColumnInfo, GroupInfo, column_info, lost_in, read_attrs, read_group
-from h5daq.files.opening import open_for_reading
 from h5daq.files.times import iso
+from h5daq.storage.opening import open_for_reading
 
 __all__ = ["FileTree", "Node", "as_dict", "as_lines", "as_tree", "describe"]
 

@@ -15,6 +15,7 @@ from h5daq.storage.committed import CommittedFile
 from h5daq.storage.disk import Disk
 from h5daq.storage.ondisk import OnDisk
 from h5daq.storage.overlay import Overlay
+from h5daq.storage.redo import beside
 from h5daq.storage.redo_files import open_log
 
 __all__ = ["NewFile", "part_path"]
@@ -22,7 +23,7 @@ __all__ = ["NewFile", "part_path"]
 
 def part_path(path: Path) -> Path:
     """Where a file lies until it is whole."""
-    return path.with_name(f".{path.name}.part")
+    return beside(path, ".part")
 
 
 class NewFile:

@@ -18,6 +18,8 @@ the file has taken it in, for good. Its successor says so, and recovery never fa
 
 from __future__ import annotations
 
+import hashlib
+import os
 import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,7 +38,10 @@ from h5daq.storage.redo_record import (
     unpack_table,
 )
 
-__all__ = ["RedoLog", "redo_path"]
+__all__ = ["RedoLog", "beside", "redo_path"]
+
+_NAME_BYTES = 255
+"""The longest name of a file, in bytes, on the file systems of Linux and macOS."""
 
 _FIRST_SLOT = 2
 _KEPT_BYTES = 4 << 20
@@ -45,7 +50,19 @@ _KEPT_BYTES = 4 << 20
 
 def redo_path(path: Path) -> Path:
     """Where the redo log of a file lies: beside it, hidden."""
-    return path.with_name(f".{path.name}.redo")
+    return beside(path, ".redo")
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A hidden companion of a file: its name between a dot and `ending`.
+
+    Where that is too long for a file system, a digest stands for the name: any file that the disk
+    takes can have companions, and recovery knows by the inode whose they are.
+    """
+    name = f".{path.name}{ending}"
+    if len(os.fsencode(name)) > _NAME_BYTES:
+        name = f".{hashlib.blake2s(os.fsencode(path.name)).hexdigest()}{ending}"
+    return path.with_name(name)
 
 
 @dataclass(slots=True)

@@ -109,10 +109,9 @@ class TransactionFile:
         self._closed = False
         self._disk = disk or Disk()
         self._store: NewFile | CommittedFile
-        name = self._disk.real_path(Path(path))
-        with naming(name, "can't be made" if create else "can't be opened"):
+        with naming(Path(path), "can't be made" if create else "can't be opened"):
             make = NewFile if create else CommittedFile.open
-            self._store = make(self._disk, name, durable=durable)
+            self._store = make(self._disk, self._disk.real_path(Path(path)), durable=durable)
         self.apply_pending()
 
     @property

@@ -214,3 +214,8 @@ def test_a_new_file_on_a_full_disk_leaves_nothing(tmp_path, times):
         with pytest.raises(StorageError, match="No space left"):
             target.commit()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_name_too_long_for_the_disk_is_an_error_of_ours_that_names_it(tmp_path):
+    with pytest.raises(StorageError, match=r"can.t be made: File name too long.*xxx"):
+        TransactionFile(tmp_path / ("x" * 300), create=True)

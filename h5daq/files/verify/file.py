@@ -19,7 +19,6 @@ import h5py
 
 from h5daq.errors import FileBusy, StorageError
 from h5daq.files.contents import LATE, LOST, TIME
-from h5daq.files.opening import open_for_reading
 from h5daq.files.verify.head import Outside, check_head
 from h5daq.files.verify.layout import check_groups, check_root, head_of, is_run_file, whole
 from h5daq.files.verify.places import collect
@@ -30,6 +29,7 @@ from h5daq.files.verify.stored import Store
 from h5daq.files.verify.telling import HDF5_ERRORS, Limited, Told, brief
 from h5daq.files.verify.times import Span, TimeCheck
 from h5daq.files.verify.walk import Walked, walk
+from h5daq.storage.opening import open_for_reading
 
 __all__ = ["Options", "check_file"]
 

@@ -18,11 +18,11 @@ from typing import Any
 import h5py
 
 from h5daq.errors import StorageError
-from h5daq.files.opening import open_for_reading
 from h5daq.files.verify.raw import ASK, Suspect
 from h5daq.files.verify.report import ERROR, NOTE, WARNING
 from h5daq.files.verify.stored import Store
 from h5daq.files.verify.telling import HDF5_ERRORS, MOST_ALIKE, Limited, brief
+from h5daq.storage.opening import open_for_reading
 
 __all__ = ["Readback"]
 

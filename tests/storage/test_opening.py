@@ -12,7 +12,7 @@ import pytest
 
 from h5daq.errors import FileBusy, FileDamaged, MissingExtra, StorageError
 from h5daq.files.extras import optional
-from h5daq.files.opening import open_for_reading
+from h5daq.storage.opening import open_for_reading
 from h5daq.storage.superblock import marked
 
 
@@ -28,7 +28,7 @@ def test_a_lock_that_is_let_go_is_waited_for(plain, monkeypatch):
     descriptor = os.open(plain, os.O_RDWR)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     tried = threading.Event()
-    monkeypatch.setattr("h5daq.files.opening.time.sleep", lambda seconds: tried.set())
+    monkeypatch.setattr("h5daq.storage.opening.time.sleep", lambda seconds: tried.set())
 
     def let_go() -> None:
         tried.wait(30)
