@@ -67,6 +67,9 @@ class DAQDaemon:
         What a commit waits for: the disk, the operating system, or nothing.
     data, requests, signals : str, optional
         Endpoints to bind; private ``ipc://`` sockets where absent.
+    keys : str or Path, optional
+        Directory of the keys (``h5daq keys init``): only keys on its list are let in. The
+        daemon's own workers get keys of their own for their life.
     insecure : bool
         Allow tcp endpoints without keys.
     drain_timeout : float
@@ -116,6 +119,7 @@ class DAQDaemon:
         data: str | None = None,
         requests: str | None = None,
         signals: str | None = None,
+        keys: str | os.PathLike[str] | None = None,
         insecure: bool = False,
         drain_timeout: float = 30.0,
         signal_rate: float = 20.0,
@@ -133,7 +137,7 @@ class DAQDaemon:
         rollover = {"days": 1} if rollover_interval_dict is None else rollover_interval_dict
         Calendar(rollover)
         self._attrs = checked_attrs(attrs)
-        check_security((data, requests, signals), insecure)
+        check_security((data, requests, signals), insecure, keys)
         self._options: dict[str, Any] = {
             "data": data or "",
             "requests": requests or "",
@@ -144,6 +148,7 @@ class DAQDaemon:
             "rollover_size": rollover_size,
             "rollover_grace": rollover_grace,
             "durability": durability,
+            "keys": str(Path(keys).expanduser().absolute()) if keys else "",
             "insecure": insecure,
             "drain_timeout": drain_timeout,
             "signal_rate": signal_rate,

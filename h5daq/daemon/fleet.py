@@ -21,6 +21,7 @@ from typing import Any
 
 from h5daq.client import Client
 from h5daq.daemon.fates import Fates
+from h5daq.daemon.locals import LocalKeys
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import WriterChild, cause_of_death
 from h5daq.errors import NoAnswer
@@ -62,7 +63,9 @@ class Fleet:
             for name in ("data", "requests", "signals")
             if not getattr(settings, name)
         }
-        self.settings = replace(settings, **private)
+        self._locals = LocalKeys(settings.keys, [j.group for j in jobs]) if settings.keys else None
+        trusted = [] if self._locals is None else self._locals.trusted
+        self.settings = replace(settings, **private, trusted=trusted)
         self.file_name: str | None = None
         self.recovered: dict[str, Any] = {}
         self.ended = threading.Event()
@@ -113,7 +116,8 @@ class Fleet:
         self.settings = replace(self.settings, **real, make_directory=False)
         self.file_name = report["file"] or self.file_name
         self.recovered = self.recovered or report["recovered"]
-        self._client = self._client or Client(self.settings.requests, self.settings.signals)
+        keys = self._locals.own if self._locals is not None else None
+        self._client = self._client or Client(self.settings.requests, self.settings.signals, keys)
         return child
 
     def _starts(self, job: DAQJob) -> Callable[[str], Process]:
@@ -128,6 +132,7 @@ class Fleet:
                 drain_timeout=self.settings.drain_timeout,
                 cause=cause,
                 pulse=str(self.fates.of(job.group).begin()),
+                keys=self._locals.of_job[job.group] if self._locals is not None else None,
             )
             return self._starter.start(spec.to_bytes())
 

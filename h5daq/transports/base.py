@@ -22,6 +22,7 @@ __all__ = [
     "REQUEST_QUEUE",
     "SEND_QUEUE",
     "SIGNAL_QUEUE",
+    "Asked",
     "ClientLink",
     "Endpoints",
     "Events",
@@ -65,6 +66,14 @@ class Events(NamedTuple):
 
     data: bool
     requests: bool
+
+
+class Asked(NamedTuple):
+    """A request that has come: whom to answer, its frames, and the public key that it came by."""
+
+    identity: bytes
+    frames: list[bytes]
+    user: str = ""
 
 
 class Frame(Protocol):
@@ -139,7 +148,10 @@ class WriterPort(_Closing, Protocol):
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:
         """Messages of workers that have come, without waiting, up to either limit."""
 
-    def receive_requests(self) -> list[tuple[bytes, list[bytes]]]:
+    def user_of(self, frame: Frame) -> str:
+        """The public key by which a message came; empty where there are no keys."""
+
+    def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
 
     def reply(self, identity: bytes, frames: Sequence[Buffer]) -> bool:

@@ -12,12 +12,23 @@ import pytest
 from h5daq.errors import ConfigError
 from h5daq.testing import TRANSPORT_CHECKS
 from h5daq.transports.base import Endpoints, Transport
+from h5daq.transports.locks import ClientKeys, Locks
 from h5daq.transports.memory import MemoryTransport
 from h5daq.transports.zmq import WorkerLink, WriterPort, ZmqTransport
+from h5daq.transports.zmq_curve import make_pair
+
+
+def locked() -> ZmqTransport:
+    """ZeroMQ with keys, of which one is let in."""
+    (public, secret), (theirs, own) = make_pair(), make_pair()
+    locks = Locks(secret, lambda key, _: key == theirs, lambda key, _: key == theirs)
+    return ZmqTransport(ClientKeys("me", theirs, own, public), locks)
+
 
 TRANSPORTS: dict[str, Callable[[Path], tuple[Transport, Endpoints]]] = {
     "memory": lambda path: (MemoryTransport(), Endpoints("data", "requests", "signals")),
     "tcp": lambda path: (ZmqTransport(), Endpoints(*["tcp://127.0.0.1:*"] * 3)),
+    "curve": lambda path: (locked(), Endpoints(*["tcp://127.0.0.1:*"] * 3)),
     "ipc": lambda path: (ZmqTransport(), Endpoints(*(f"ipc://{path}/{n}" for n in "drs"))),
 }
 
