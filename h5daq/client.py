@@ -127,7 +127,7 @@ class Client(Closing):
             try:
                 return decode_answer(self._link.request(frames, max(0.0, min(patience, left))))
             except NoAnswer as error:
-                if left <= patience:
+                if left <= patience or self._link.refusal(sure=True):
                     why = self._link.refusal() or "is the writer running there?"
                     raise NoAnswer(
                         f"{request.verb}: no answer from {self.endpoint} within {timeout:.3g} s; "

@@ -75,8 +75,8 @@ def check_key(key: Key) -> Key:
         raise ConfigError(f'key {key.name!r}: a worker needs jobs = ["tank/*"], or ["*"] for all')
     if key.role is not Role.WORKER and key.jobs:
         raise ConfigError(f"key {key.name!r}: jobs are for workers; leave them out")
-    if any(not pattern or "\0" in pattern for pattern in key.jobs):
-        raise ConfigError(f"key {key.name!r}: a pattern of jobs is empty or has a NUL")
+    if any(not _is_pattern(pattern) for pattern in key.jobs):
+        raise ConfigError(f"key {key.name!r}: a pattern of jobs is empty, has a NUL or no UTF-8")
     return key
 
 
@@ -107,6 +107,11 @@ def check_public(name: str, public: object) -> str:
     if not isinstance(public, str) or not _Z85.fullmatch(public):
         raise ConfigError(f"key {name!r}: public must be the 40 characters of a public key (Z85)")
     return public
+
+
+def _is_pattern(pattern: str) -> bool:
+    surrogate = any("\ud800" <= character <= "\udfff" for character in pattern)
+    return bool(pattern) and "\0" not in pattern and not surrogate
 
 
 def _entry(name: str, entry: object) -> Key:
@@ -140,6 +145,6 @@ def _check_distinct(keys: Iterable[Key]) -> None:
 
 def _table(key: Key) -> str:
     # What JSON makes of a text is a text of TOML too, once DEL is written out.
-    jobs = json.dumps(list(key.jobs)).replace("\x7f", "\\u007f")
+    jobs = json.dumps(list(key.jobs), ensure_ascii=False).replace("\x7f", "\\u007f")
     lines = [f'[keys."{key.name}"]', f'public = "{key.public}"', f'role = "{key.role}"']
     return "\n".join([*lines, *([f"jobs = {jobs}"] if key.jobs else []), ""])

@@ -76,9 +76,9 @@ class ClientLink(Closing):
         """
         return self._exchange.request(frames, timeout)
 
-    def refusal(self) -> str:
+    def refusal(self, *, sure: bool = False) -> str:
         """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
-        return self._handshakes.refusal()
+        return self._handshakes.refusal(sure=sure)
 
     def notes(self) -> list[list[bytes]]:
         """What came beside the answers, in order: notes to the client's contexts."""

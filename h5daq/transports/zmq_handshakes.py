@@ -55,14 +55,17 @@ class Handshakes:
         self._events.linger = 0
         self._events.connect(address)
 
-    def refusal(self) -> str:
-        """What was wrong with the last handshake; empty if nothing was, or there was none."""
+    def refusal(self, *, sure: bool = False) -> str:
+        """What was wrong with the last handshake; empty if nothing was, or there was none.
+
+        With `sure` only what can be nothing else: a writer may also die during a handshake.
+        """
         while not self._events.closed and self._events.poll(0):
             event, _ = _EVENT.unpack(self._events.recv_multipart()[0])
             # What is known exactly isn't overwritten by what may have many causes.
             if event != _VAGUE or self._last in (0, _SUCCEEDED):
                 self._last = event
-        return _TEXTS.get(self._last, "")
+        return "" if sure and self._last == _VAGUE else _TEXTS.get(self._last, "")
 
     def again(self) -> None:
         """Connect once more if the key was refused; at most once a second."""
