@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from h5daq.daemon.checks import check_security
 from h5daq.errors import ConfigError, StorageError
 from h5daq.flow.roles import Role
 from h5daq.keys import KeyDirectory, find_keys
@@ -122,3 +123,20 @@ def test_a_list_that_vanished_is_said(keys):
     (keys.path / "allowed.toml").unlink()
     with pytest.raises(StorageError, match=r"allowed\.toml can't be read"):
         keys.changed()
+
+
+EXPOSED = ["tcp://*:5570", "tcp://10.0.0.1:5570", "tcp://127.0.0.1:5570", "ipc://@h5daq"]
+
+
+@pytest.mark.parametrize("endpoint", EXPOSED)
+def test_a_socket_that_others_can_reach_wants_keys(endpoint, keys):
+    with pytest.raises(ConfigError, match=r"h5daq keys init keys.*insecure = true"):
+        check_security([None, endpoint], insecure=False)
+    check_security([endpoint], insecure=True)
+    check_security([endpoint], insecure=False, keys=keys.path)
+    check_security([None, "ipc:///run/user/1000/h5daq/data"], insecure=False)
+
+
+def test_keys_that_can_not_be_used_are_no_keys(tmp_path):
+    with pytest.raises(ConfigError, match="make them: h5daq keys init"):
+        check_security(["tcp://*:5570"], insecure=False, keys=tmp_path)

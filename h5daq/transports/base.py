@@ -115,6 +115,9 @@ class WorkerLink(Protocol):
     def receive(self, timeout: float) -> list[Signal]:
         """Signals that have come; waits up to `timeout` seconds for the first."""
 
+    def refusal(self) -> str:
+        """Why the writer lets nobody in by this end's keys, if that is known; else empty."""
+
     def wake(self) -> None:
         """Make `receive` return early. From any thread."""
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -21,6 +23,26 @@ from h5daq.transports.zmq import SubscriberLink, WorkerLink
 from h5daq.transports.zmq_curve import make_pair
 
 pytestmark = pytest.mark.processes
+
+LAB = """
+[run]
+directory = "data"
+
+[writer]
+requests = "tcp://127.0.0.1:{}"
+signals = "tcp://127.0.0.1:{}"
+data = "tcp://127.0.0.1:{}"
+
+[security]
+keys = "keys"
+
+[[jobs]]
+group = "room"
+getter = "h5daq.instruments.simulated:Thermometer"
+args = {{ period = 0.02 }}
+read_period = 0.02
+columns = [{{ label = "T", unit = "K" }}]
+"""
 
 ALL = [b"heartbeat/", b"data-available ", b"position "]
 
@@ -119,6 +141,38 @@ def test_the_commands_find_the_keys_by_the_directory(daemon, keys, command, tmp_
     )
     assert watched.code == 0, watched.err
     assert "near" in watched.out
+
+
+def test_a_writer_that_is_killed_is_found_again_by_the_same_keys(daemon, wait_until):
+    wait_until(lambda: daemon.job_rows("near") > 10)
+    os.kill(daemon.status()["writer"]["pid"], signal.SIGKILL)
+    wait_until(lambda: daemon.status()["writer"].get("restarts"))
+    before = daemon.job_rows("near")
+    wait_until(lambda: daemon.job_rows("near") > before + 50)
+    daemon.stop()
+    assert is_whole(daemon)
+
+
+def test_a_worker_that_is_not_let_in_says_why_holds_its_rows_and_comes_in_later(
+    start, keys, tmp_path, wait_until
+):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    path = tmp_path / "lab.toml"
+    path.write_text(LAB.format(*ports))
+    late = keys.add("late", Role.WORKER, ["room"])
+    (keys.path / "late.key").rename(tmp_path / "late.key")
+    keys.revoke("late")
+    start("writer", path).until_said("recording into")
+    worker = start("worker", path, "--job", "room", "--keys", tmp_path / "late.key")
+    worker.until_said("the writer does not let this key in")
+    keys.add("late", Role.WORKER, ["room"], late.public)
+    with h5daq.connect(f"tcp://127.0.0.1:{ports[0]}", keys=keys.path) as client:
+        wait_until(lambda: client.status()["jobs"].get("room", {}).get("rows", 0) > 20)
+        client.request("stop", timeout=60)
+    assert worker.end() == 0
 
 
 # -- rows ------------------------------------------------------------------------------------------

@@ -1,17 +1,13 @@
-"""Keys on disk: the writer's directory with its list, and the one file that everybody else needs.
+"""The writer's directory of keys: made once, then keys are added, revoked, and the list is read.
 
-In the directory are ``writer.key`` (the writer's own pair), ``allowed.toml`` (who is let in, see
-`h5daq.flow.allowlist`) and, until they are moved to their users, the private keys that were made
-here. A private key is a small TOML file ``NAME.key`` with the pair and the writer's public key: all
-that its user needs. As with ssh, what is private has the mode 0600 in a directory of 0700, and a
-private key that others may read is refused.
+The list is replaced as a whole, so that a writer that looks at it meanwhile reads the one before
+or the one after.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,18 +22,23 @@ from h5daq.flow.allowlist import (
     parse_keys,
 )
 from h5daq.flow.roles import Key, Role
+from h5daq.keys.keyfile import (
+    OPERATOR,
+    SUFFIX,
+    check_mode,
+    check_private,
+    read_fields,
+    save_keys,
+    text_of,
+    write_new,
+)
 from h5daq.transports.locks import ClientKeys
+from h5daq.transports.zmq_curve import make_pair
 
-__all__ = ["ALLOWED", "OPERATOR", "KeyDirectory", "find_keys", "load_keys", "save_keys"]
+__all__ = ["ALLOWED", "KeyDirectory"]
 
 ALLOWED = "allowed.toml"
 """Name of the allow-list."""
-
-OPERATOR = "operator"
-"""Name of the key that is made with the directory, for who made it."""
-
-_SUFFIX = ".key"
-_HEAD = "# Private: whoever has this file is {name!r} to the writer. Mode 0600.\n"
 
 
 class KeyDirectory:
@@ -68,14 +69,12 @@ class KeyDirectory:
         ConfigError
             If there are keys, or other things, already.
         """
-        from h5daq.transports.zmq_curve import make_pair
-
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise ConfigError(f"{self.path} is not empty; name a new directory, or add to it")
         public, secret = make_pair()
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.chmod(0o700)
-        _write_new(self._file(WRITER), _text(WRITER, {"public": public, "secret": secret}))
+        write_new(self._file(WRITER), text_of(WRITER, {"public": public, "secret": secret}))
         self._save([])
         return self.add(OPERATOR, Role.OPERATOR)
 
@@ -104,7 +103,7 @@ class KeyDirectory:
         keys = self.load()
         if name in keys:
             raise ConfigError(f"there is a key {name!r} already; take another name, or revoke it")
-        public, secret = _pair(name) if public is None else (check_public(name, public), "")
+        public, secret = make_pair() if public is None else (check_public(name, public), "")
         key = check_key(Key(name, public, role, tuple(jobs)))
         parse_keys(format_keys([*keys.values(), key]))  # the same key under another name?
         if secret:
@@ -142,8 +141,8 @@ class KeyDirectory:
         path = self.path / ALLOWED
         if not path.is_file() or not self._file(WRITER).is_file():
             raise ConfigError(f"{self.path} has no writer's keys; make them: {self._init}")
-        _check_private(self.path, "700")
-        _check_mode(path, stat.S_IWGRP | stat.S_IWOTH, "be changed by others", "600")
+        check_private(self.path, "700")
+        check_mode(path, stat.S_IWGRP | stat.S_IWOTH, "be changed by others", "600")
         self._seen = _signature(path)
         try:
             return parse_keys(path.read_text(encoding="utf-8"))
@@ -190,117 +189,16 @@ class KeyDirectory:
         path = self._file(WRITER)
         if not path.is_file():
             raise ConfigError(f"{self.path} has no writer's keys; make them: {self._init}")
-        return _read(path, ("public", "secret"))
+        return read_fields(path, ("public", "secret"))
 
     def _file(self, name: str) -> Path:
-        return self.path / f"{name}{_SUFFIX}"
+        return self.path / f"{name}{SUFFIX}"
 
     def _save(self, keys: Iterable[Key]) -> None:
         fresh = self.path / f"{ALLOWED}.new"
         fresh.unlink(missing_ok=True)
-        _write_new(fresh, format_keys(keys))
+        write_new(fresh, format_keys(keys))
         fresh.replace(self.path / ALLOWED)
-
-
-def find_keys(path: str | os.PathLike[str], *prefer: str) -> ClientKeys:
-    """The keys to show to a writer.
-
-    Parameters
-    ----------
-    path : str or Path
-        A key file, or a directory: of the key files in it the first one of `prefer` that is
-        there, ``operator.key``, or the only one that there is.
-    *prefer : str
-        Names of keys.
-
-    Raises
-    ------
-    ConfigError
-        If there is none, more than one, or others may read it.
-    """
-    path = Path(path).expanduser()
-    if not path.is_dir():
-        return load_keys(path)
-    found = {p.stem: p for p in sorted(path.glob(f"*{_SUFFIX}")) if p.stem != WRITER}
-    for name in (*prefer, OPERATOR):
-        if name in found:
-            return load_keys(found[name])
-    if len(found) != 1:
-        names = ", ".join(p.name for p in found.values()) or "no key"
-        raise ConfigError(f"{path} has {names}: name the file of one, such as {path / 'pi1.key'}")
-    return load_keys(next(iter(found.values())))
-
-
-def load_keys(path: Path) -> ClientKeys:
-    """The keys in one file.
-
-    Raises
-    ------
-    ConfigError
-        If it is no key file, or others may read it.
-    """
-    fields = _read(path, ("name", "public", "secret", "writer"))
-    return ClientKeys(*(fields[name] for name in ("name", "public", "secret", "writer")))
-
-
-def save_keys(path: Path, keys: ClientKeys) -> None:
-    """Make a key file, with the mode 0600.
-
-    Raises
-    ------
-    ConfigError
-        If there is such a file.
-    """
-    fields = {"public": keys.public, "secret": keys.secret, "writer": keys.writer}
-    _write_new(path, _text(keys.name, fields))
-
-
-def _pair(name: str) -> tuple[str, str]:
-    from h5daq.transports.zmq_curve import make_pair
-
-    check_key_name(name)
-    return make_pair()
-
-
-def _text(name: str, fields: dict[str, str]) -> str:
-    lines = [f'{field} = "{value}"' for field, value in {"name": name, **fields}.items()]
-    return _HEAD.format(name=name) + "\n".join(lines) + "\n"
-
-
-def _read(path: Path, wanted: Sequence[str]) -> dict[str, Any]:
-    """The fields of a key file. No message repeats what is in it."""
-    try:
-        _check_private(path, "600")
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        raise ConfigError(f"{path} is no key file of h5daq") from None
-    for field in wanted:
-        if not isinstance(fields.get(field), str):
-            raise ConfigError(f"{path} is no key file of h5daq: it has no {field!r}")
-        if field != "name":
-            check_public(path.name, fields[field])
-    return fields
-
-
-def _check_private(path: Path, mode: str) -> None:
-    _check_mode(path, stat.S_IRWXG | stat.S_IRWXO, "be read by others", mode)
-
-
-def _check_mode(path: Path, bits: int, what: str, mend: str) -> None:
-    found = stat.S_IMODE(path.stat().st_mode)
-    if os.name == "posix" and found & bits:
-        raise ConfigError(f"{path} may {what} (mode {found:04o}): chmod {mend} {path}")
-
-
-def _write_new(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ConfigError(f"{path} exists; move it away or take another name") from None
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _signature(path: Path) -> tuple[int, ...]:
