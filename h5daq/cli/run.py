@@ -67,7 +67,7 @@ def _metrics(daemon: DAQDaemon, config: Config) -> Iterator[None]:
     from h5daq.client import connect
     from h5daq.monitor.metrics import serve
 
-    with connect(daemon.endpoints["requests"]) as client:
+    with connect(daemon.endpoints["requests"], keys=daemon.keys) as client:
         port, end = serve(
             lambda verb, args: client.request(verb, timeout=5.0, **args),
             table.port, table.host, values=table.values,

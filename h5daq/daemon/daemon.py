@@ -33,6 +33,7 @@ from h5daq.daemon.texts import started_text, stopped_text
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.rollover import Calendar, check_format
 from h5daq.jobs.job import DAQJob
+from h5daq.transports.locks import ClientKeys
 from h5daq.writer.settings import WriterSettings
 
 __all__ = ["DAQDaemon"]
@@ -283,6 +284,11 @@ class DAQDaemon:
             raise ConfigError("the daemon is not running; call start() first")
         settings = self._fleet.settings
         return {name: getattr(settings, name) for name in ("data", "requests", "signals")}
+
+    @property
+    def keys(self) -> ClientKeys | None:
+        """What this process shows to the running writer; None where there are no keys."""
+        return self._fleet.keys if self._fleet is not None else None
 
     @property
     def recovered(self) -> dict[str, Any]:

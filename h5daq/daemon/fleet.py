@@ -29,6 +29,7 @@ from h5daq.flow.backoff import Backoff
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.logs import log_remote
+from h5daq.transports.locks import ClientKeys
 from h5daq.worker import WorkerSpec
 from h5daq.writer.settings import WriterSettings
 
@@ -116,8 +117,8 @@ class Fleet:
         self.settings = replace(self.settings, **real, make_directory=False)
         self.file_name = report["file"] or self.file_name
         self.recovered = self.recovered or report["recovered"]
-        keys = self._locals.own if self._locals is not None else None
-        self._client = self._client or Client(self.settings.requests, self.settings.signals, keys)
+        ends = self.settings
+        self._client = self._client or Client(ends.requests, ends.signals, self.keys)
         return child
 
     def _starts(self, job: DAQJob) -> Callable[[str], Process]:
@@ -137,6 +138,11 @@ class Fleet:
             return self._starter.start(spec.to_bytes())
 
         return start
+
+    @property
+    def keys(self) -> ClientKeys | None:
+        """The daemon's own, where the writer has keys."""
+        return self._locals.own if self._locals is not None else None
 
     # -- hearing -----------------------------------------------------------------------------
 

@@ -113,8 +113,9 @@ def test_each_role_may_do_its_part_and_is_told_what_it_may_not(daemon, keys):
         assert pi.request("ping")["run"]
         with pytest.raises(PermissionError, match=r"'pi' .worker for far/.*may not"):
             pi.status()
-    with h5daq.connect(endpoint, keys=keys.path) as operator:
-        assert operator.request("flush", timeout=60)["file"]
+    for shown in (keys.path, daemon.keys):
+        with h5daq.connect(endpoint, keys=shown) as operator:
+            assert operator.request("flush", timeout=60)["file"]
 
 
 @pytest.mark.parametrize("who", ["nobody", "stranger", "other writer"])
