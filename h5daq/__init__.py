@@ -17,11 +17,13 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     │   ├── topics      signals and whom they are for
     │   ├── requests    questions to the writer, and its answers
     │   ├── variables   the columns of a Data Vault dataset
-    │   └── latch       at most one signal between two reads
+    │   ├── latch       at most one signal between two reads
+    │   └── roles       which key may do what
     ├── jobs          DAQJob, DAQJobExtern, and what a worker does with them
     ├── transports    links between processes: ZeroMQ, and memory for tests
     ├── storage       journal, transactions on HDF5, checkpoints, recovery, file layouts
     ├── vault         the Data Vault: directories, datasets, LabRAD's values
+    ├── keys          keys on disk, and the list of those that a writer lets in
     ├── config        the configuration file
     ├── worker        the process that reads one job
     ├── writer        the process that commits rows and makes files of them
@@ -68,12 +70,14 @@ if TYPE_CHECKING:
         MissingExtra,
         NoAnswer,
         NoDataset,
+        NotAllowed,
         ParameterInUse,
         ProcessFailed,
         ReadingError,
         ReadOnly,
         RequestError,
         StorageError,
+        TooManyRequests,
         VaultError,
         WireError,
     )
@@ -112,12 +116,14 @@ __all__ = [
     "MissingExtra",
     "NoAnswer",
     "NoDataset",
+    "NotAllowed",
     "ParameterInUse",
     "ProcessFailed",
     "ReadOnly",
     "ReadingError",
     "RequestError",
     "StorageError",
+    "TooManyRequests",
     "Vault",
     "VaultError",
     "WireError",

@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from h5daq.errors import NoAnswer, StorageError
+from h5daq.errors import ConfigError, NoAnswer, StorageError
 from h5daq.flow.closing import Closing
-from h5daq.flow.requests import Answer, Failure, Reply, Request, decode_answer, encode_request
+from h5daq.flow.requests import (
+    Answer,
+    ErrorCode,
+    Failure,
+    Reply,
+    Request,
+    decode_answer,
+    encode_request,
+)
 from h5daq.flow.topics import parse, prefixes
+from h5daq.transports.locks import ClientKeys
 from h5daq.transports.zmq import ClientLink, SubscriberLink
 
 __all__ = ["SIGNAL_KINDS", "Client", "Signal", "Subscription", "connect", "subscribe"]
@@ -33,6 +42,10 @@ _ONCE = frozenset({"trigger"})
 """Verbs that must not be done twice when only the answer was lost."""
 
 _RESEND_SECONDS = 1.0
+_PAUSE_SECONDS = 0.05
+
+Keys = ClientKeys | str | os.PathLike[str]
+"""What to show to a writer: keys, or the path of a key file or of a directory with one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +66,18 @@ class Client(Closing):
         The requests socket, e.g. ``tcp://daq0:5570``.
     signals : str, optional
         The signals socket, where it is known.
+    keys : ClientKeys, str or Path, optional
+        What to show to a writer that has keys: a key file, or a directory with one.
     """
 
-    def __init__(self, endpoint: str, signals: str | None = None) -> None:
+    def __init__(self, endpoint: str, signals: str | None = None, keys: Keys | None = None) -> None:
         self.endpoint = endpoint
+        self.keys = _found(keys)
         self._signals = signals
         self._session = secrets.token_hex(8)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._link = ClientLink(endpoint)
+        self._link = ClientLink(endpoint, self.keys)
 
     def request(self, verb: str, *, timeout: float = 10.0, **args: Any) -> Any:
         """Ask for something and wait for the answer.
@@ -77,6 +93,8 @@ class Client(Closing):
 
         Raises
         ------
+        NotAllowed
+            If the key's role does not include it.
         RequestError
             If the writer refuses.
         NoAnswer
@@ -85,10 +103,21 @@ class Client(Closing):
         request = Request(next(self._numbers), verb, args, session=self._session)
         patience = timeout if verb in _ONCE else _RESEND_SECONDS
         with self._lock:
-            answer = self._ask(request, timeout, patience)
+            answer = self._ask_slowly(request, timeout, patience)
         if isinstance(answer, Failure):
             raise answer.error()
         return answer.result if isinstance(answer, Reply) else None
+
+    def _ask_slowly(self, request: Request, timeout: float, patience: float) -> Answer:
+        """Ask; when that was too often, wait and ask again: nothing was done."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            answer = self._ask(request, left, patience)
+            too_many = isinstance(answer, Failure) and answer.code == ErrorCode.TOO_MANY_REQUESTS
+            if not too_many or left <= _PAUSE_SECONDS:
+                return answer
+            time.sleep(_PAUSE_SECONDS)
 
     def _ask(self, request: Request, timeout: float, patience: float) -> Answer:
         """Ask, and ask again each `patience` seconds: a writer that died forgot the question."""
@@ -98,10 +127,11 @@ class Client(Closing):
             try:
                 return decode_answer(self._link.request(frames, max(0.0, min(patience, left))))
             except NoAnswer as error:
-                if left <= patience:
+                if left <= patience or self._link.refusal(sure=True):
+                    why = self._link.refusal() or "is the writer running there?"
                     raise NoAnswer(
-                        f"{request.verb}: no answer from {self.endpoint} within {timeout:g} s; "
-                        "is the writer running there?"
+                        f"{request.verb}: no answer from {self.endpoint} within {timeout:.3g} s; "
+                        f"{why}"
                     ) from error
 
     def status(self) -> dict[str, Any]:
@@ -124,7 +154,10 @@ class Client(Closing):
 
 
 def connect(
-    endpoint: str | None = None, *, directory: str | os.PathLike[str] | None = None
+    endpoint: str | None = None,
+    *,
+    directory: str | os.PathLike[str] | None = None,
+    keys: Keys | None = None,
 ) -> Client:
     """Connect to a running writer, by its requests endpoint or by the directory it records into.
 
@@ -134,22 +167,27 @@ def connect(
         E.g. ``tcp://daq0:5570``.
     directory : str or Path, optional
         Where a local writer runs; looked at if there is no `endpoint` (``.`` by default).
+    keys : str or Path, optional
+        For a writer with keys: a key file (``pi1.key``) or a directory with one. A writer that is
+        found by its directory says where its keys are.
 
     Raises
     ------
     NoAnswer
         If no writer has left its endpoints in the directory.
     ConfigError
-        If `endpoint` is no address.
+        If `endpoint` is no address, or `keys` no key file that others can't read.
     StorageError
         If the endpoints can't be read.
     """
     if endpoint is not None:
-        return Client(endpoint)
+        return Client(endpoint, keys=keys)
     path = Path(directory or ".") / ".h5daq" / "endpoints.json"
     try:
         known = json.loads(path.read_text())
-        return Client(known["requests"], known["signals"])
+        return Client(known["requests"], known["signals"], keys or known.get("keys"))
+    except ConfigError:
+        raise
     except FileNotFoundError as error:
         raise NoAnswer(
             f"no writer is running in {Path(directory or '.').absolute()}: there is no {path}. "
@@ -174,6 +212,8 @@ class Subscription(Closing):
         Only this path of the vault and what is below it.
     timeout : float, optional
         Seconds after which an iteration that got nothing raises `NoAnswer`; None waits for ever.
+    keys : str or Path, optional
+        For a writer with keys: a key file or a directory with one.
     """
 
     def __init__(
@@ -182,9 +222,10 @@ class Subscription(Closing):
         kinds: Sequence[str] | None = None,
         path: str = "",
         timeout: float | None = None,
+        keys: Keys | None = None,
     ) -> None:
         wanted = [kinds] if isinstance(kinds, str) else list(kinds or SIGNAL_KINDS)
-        self._link = SubscriberLink(endpoint, prefixes(wanted, path))
+        self._link = SubscriberLink(endpoint, prefixes(wanted, path), _found(keys))
         self._endpoint, self._timeout = endpoint, timeout
         self._got: list[Signal] = []
 
@@ -208,7 +249,9 @@ class Subscription(Closing):
         while True:
             left = 1.0 if deadline is None else min(1.0, deadline - time.monotonic())
             if left < 0:
-                raise NoAnswer(f"no signal from {self._endpoint} within {timeout:g} s")
+                why = self._link.refusal()
+                more = f"; {why}" if why else ""
+                raise NoAnswer(f"no signal from {self._endpoint} within {timeout:g} s{more}")
             came = self._link.receive(left)
             if came:
                 return [Signal(*parse(topic), payload) for topic, payload in came]
@@ -223,6 +266,7 @@ def subscribe(
     kinds: Sequence[str] | None = None,
     path: str = "",
     timeout: float | None = None,
+    keys: Keys | None = None,
 ) -> Subscription:
     """Iterate the signals of a running system; see `Subscription`.
 
@@ -232,7 +276,16 @@ def subscribe(
     >>> for signal in h5daq.subscribe("tcp://daq0:5571", path="tank-a"):  # doctest: +SKIP
     ...     print(signal.kind, signal.path, signal.payload)
     """
-    return Subscription(endpoint, kinds, path, timeout)
+    return Subscription(endpoint, kinds, path, timeout, keys)
+
+
+def _found(keys: Keys | None) -> ClientKeys | None:
+    if keys is None or isinstance(keys, ClientKeys):
+        return keys
+    # It brings what reads key files, which a run without keys has no use for.
+    from h5daq.keys import find_keys
+
+    return find_keys(keys)
 
 
 def _reachable(endpoint: str, beside: str) -> str:

@@ -16,6 +16,8 @@ for the H5DAQ lineage keep working.
     │   └── ConfigKeyError       (KeyError)   an argument's key, as the H5DAQ lineage raises it
     ├── WireError                (ValueError) bytes from a socket that are no message of ours
     ├── RequestError             the writer answered a request with an error (code, name)
+    │   ├── NotAllowed           (PermissionError) the key's role does not include that
+    │   └── TooManyRequests      one connection asks more than the writer answers
     ├── NoAnswer                 (TimeoutError) nobody answered in time
     ├── MissingExtra             (ImportError) an optional package is not installed: names the extra
     ├── ProcessFailed            (RuntimeError) a writer or worker could not be started or kept up
@@ -62,12 +64,14 @@ __all__ = [
     "MissingExtra",
     "NoAnswer",
     "NoDataset",
+    "NotAllowed",
     "ParameterInUse",
     "ProcessFailed",
     "ReadOnly",
     "ReadingError",
     "RequestError",
     "StorageError",
+    "TooManyRequests",
     "VaultError",
     "WireError",
 ]
@@ -150,6 +154,14 @@ class RequestError(H5daqError):
         super().__init__(message)
         self.code = code
         self.name = name
+
+
+class NotAllowed(RequestError, PermissionError):
+    """The role of the key does not include what was asked for; the text names the key."""
+
+
+class TooManyRequests(RequestError):
+    """One connection asks more often than the writer answers; nothing was done."""
 
 
 class NoAnswer(H5daqError, TimeoutError):

@@ -29,7 +29,7 @@ class Echo(threading.Thread):
     def run(self):
         while not self.ending:
             self.port.poll(1.0)
-            for identity, frames in self.port.receive_requests():
+            for identity, frames, _ in self.port.receive_requests():
                 self.answer(identity, decode_request(frames))
 
     def answer(self, identity, request):

@@ -10,17 +10,26 @@ import json
 import time
 from collections.abc import Callable
 
-from h5daq.cli.parser import Arguments, Parser, Subparsers, add_command, add_json
+from h5daq.cli.parser import (
+    Arguments,
+    Parser,
+    Subparsers,
+    add_command,
+    add_json,
+    add_keys,
+    given_keys,
+)
 from h5daq.client import Client, connect
 
-__all__ = ["add", "add_connection"]
+__all__ = ["add", "add_connection", "client_of"]
 
 
 def add(subparsers: Subparsers) -> None:
     """Add these commands."""
     _add(
         subparsers, "status", _status, "Show the run, the writer and each job.",
-        "h5daq status\nh5daq status --connect tcp://daq0:5570 --json | jq .jobs",
+        "h5daq status\nh5daq status --connect tcp://daq0:5570 --json | jq .jobs\n"
+        "h5daq status --connect tcp://daq0:5570 --keys ~/anna.key",
     )  # fmt: skip
     _add(
         subparsers, "flush", _flush, "Write now; returns when all committed rows are in the file.",
@@ -44,6 +53,7 @@ def add_connection(parser: Parser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--connect", metavar="ENDPOINT", help="e.g. tcp://daq0:5570")
     where.add_argument("--directory", default=".", help="the directory that it records into")
+    add_keys(parser)
 
 
 def _add(
@@ -66,12 +76,15 @@ def _add_order(subparsers: Subparsers, verb: str, summary: str) -> Parser:
     return parser
 
 
-def _client(args: Arguments) -> Client:
-    return connect(args.connect, directory=args.directory)
+def client_of(args: Arguments) -> Client:
+    """The running system that the options say, by the keys that they say."""
+    # A writer that is found by its directory says there whether it has keys, and where they are.
+    keys = given_keys(args) if args.connect else args.keys
+    return connect(args.connect, directory=args.directory, keys=keys)
 
 
 def _status(args: Arguments) -> int:
-    with _client(args) as client:
+    with client_of(args) as client:
         status = client.request("status")
     if args.json:
         print(json.dumps(status))
@@ -86,14 +99,14 @@ def _status(args: Arguments) -> int:
 
 
 def _flush(args: Arguments) -> int:
-    with _client(args) as client:
+    with client_of(args) as client:
         answer = client.request("flush", timeout=600.0)
     print(json.dumps(answer) if args.json else f"written: {answer['file']}")
     return 0
 
 
 def _stop(args: Arguments) -> int:
-    with _client(args) as client:
+    with client_of(args) as client:
         answer = client.request("stop", timeout=660.0, drain_timeout=args.drain_timeout)
     if args.json:
         print(json.dumps(answer))
@@ -105,7 +118,7 @@ def _stop(args: Arguments) -> int:
 
 
 def _order(args: Arguments) -> int:
-    with _client(args) as client:
+    with client_of(args) as client:
         answer = client.request(args.command, jobs=args.jobs, n=getattr(args, "n", 1))
     print(json.dumps(answer) if args.json else f"{args.command}: {', '.join(answer['jobs'])}")
     return 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from h5daq.cli.control import add_connection
+from h5daq.cli.control import add_connection, client_of
 from h5daq.cli.parser import Arguments, Subparsers, add_command
 from h5daq.cli.run import stop_on_signals
-from h5daq.client import connect
 
 __all__ = ["add"]
 
@@ -36,7 +35,7 @@ def add(subparsers: Subparsers) -> None:
 def _metrics(args: Arguments) -> int:
     from h5daq.monitor.metrics import exposition, serve
 
-    with connect(args.connect, directory=args.directory) as client:
+    with client_of(args) as client:
 
         def ask(verb: str, arguments: dict[str, object]) -> object:
             return client.request(verb, timeout=5.0, **arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,7 +16,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import h5daq
 
-__all__ = ["Arguments", "Parser", "Subparsers", "add_command", "add_json", "command_parser"]
+__all__ = [
+    "Arguments",
+    "Parser",
+    "Subparsers",
+    "add_command",
+    "add_json",
+    "add_keys",
+    "command_parser",
+    "given_keys",
+]
 
 Arguments = argparse.Namespace
 """The parsed arguments: ``command``, ``handler``, ``debug`` and the command's own."""
@@ -115,6 +125,17 @@ def add_command(
 def add_json(parser: Parser) -> None:
     """Add ``--json``: the answer for a program instead of a person."""
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def add_keys(parser: Parser, what: str = "a key file, or a directory with one") -> None:
+    """Add ``--keys``: what to show to a writer that has keys."""
+    parser.add_argument("--keys", metavar="PATH", help=f"{what} (also: $H5DAQ_KEYS)")
+
+
+def given_keys(args: Arguments) -> str | None:
+    """What ``--keys`` says, or else the environment."""
+    keys: str | None = args.keys or os.environ.get("H5DAQ_KEYS") or None
+    return keys
 
 
 def _add_debug(parser: Parser, default: Any) -> None:

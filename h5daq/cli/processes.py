@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import secrets
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5daq.cli.parser import Arguments, Subparsers, add_command
+from h5daq.cli.parser import Arguments, Subparsers, add_command, add_keys
 from h5daq.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def add(subparsers: Subparsers) -> None:
         "SIGTERM or `h5daq stop` stops the workers, fetches what they hold and seals the file.\n"
         "After a crash the same command seals the interrupted run and begins another one, in\n"
         "which workers that still run go on.",
-        examples="h5daq writer lab.toml",
+        examples="h5daq writer lab.toml\nh5daq writer lab.toml --keys /etc/h5daq/keys",
     )
     worker = add_command(
         subparsers,
@@ -51,10 +52,12 @@ def add(subparsers: Subparsers) -> None:
         "yet. Ctrl-C, SIGTERM or the end of the run stops the reading; it ends when the writer\n"
         "has all its rows, or after run.drain_timeout. Exit code 1: rows were left.",
         examples="h5daq worker lab.toml --job tank/temperature\n"
-        "h5daq worker lab.toml --job tower/wind --host pi1",
+        "h5daq worker lab.toml --job tower/wind --host pi1 --keys pi1.key",
     )
     for parser in (writer, worker):
         parser.add_argument("config", type=Path, help="the configuration file (TOML)")
+    add_keys(writer, "the directory of the keys, instead of [security] keys")
+    add_keys(worker, "a key file, or a directory with one, instead of [security] keys")
     worker.add_argument("--job", required=True, metavar="GROUP", help="the job, by its group")
     worker.add_argument("--host", help="which of [hosts] this machine is; checked if given")
 
@@ -68,7 +71,7 @@ def _writer(args: Arguments) -> int:
     from h5daq.writer.process import Writer
 
     config = load(args.config)
-    settings = writer_settings(config)
+    settings = writer_settings(config, args.keys)
     setup_logging(**config.logging_arguments())
     sys.setswitchinterval(0.001)  # the thread that receives must not wait long for the others
     writer = Writer(settings, parent_gone=lambda: False)
@@ -85,8 +88,8 @@ def _writer(args: Arguments) -> int:
     return 0
 
 
-def writer_settings(config: Config) -> WriterSettings:
-    """What `h5daq writer` is to do by the configuration.
+def writer_settings(config: Config, keys: str | None = None) -> WriterSettings:
+    """What `h5daq writer` is to do by the configuration, or by another directory of `keys`.
 
     Raises
     ------
@@ -98,7 +101,9 @@ def writer_settings(config: Config) -> WriterSettings:
 
     run = config.daemon_arguments()
     endpoints = _endpoints(config)
-    check_security(endpoints.values(), config.security.insecure)
+    options = config.writer_arguments()
+    options["keys"] = str(Path(keys).absolute()) if keys else options["keys"]
+    check_security(endpoints.values(), config.security.insecure, options["keys"])
     return WriterSettings(
         run_id=secrets.token_hex(8),
         run_name=run["name"],
@@ -113,7 +118,7 @@ def writer_settings(config: Config) -> WriterSettings:
         data=endpoints["data"],
         requests=endpoints["requests"],
         signals=endpoints["signals"],
-        **config.writer_arguments(),
+        **options,
     )
 
 
@@ -138,25 +143,33 @@ def _worker(args: Arguments) -> int:
     from h5daq.worker import main
 
     config = load(args.config)
-    spec = worker_spec(config, args.job, args.host)
+    spec = worker_spec(config, args.job, args.host, args.keys)
     setup_logging(**config.logging_arguments())
     print(f"reading {spec.job.group} for {spec.data}", flush=True)
     return 1 if main(spec.to_bytes()) else 0
 
 
-def worker_spec(config: Config, group: str, host: str | None = None) -> WorkerSpec:
-    """What `h5daq worker` is to do by the configuration.
+def worker_spec(
+    config: Config, group: str, host: str | None = None, keys: str | None = None
+) -> WorkerSpec:
+    """What `h5daq worker` is to do by the configuration, or with other `keys`.
+
+    In a directory of keys the one that is named like the host comes first.
 
     Raises
     ------
     ConfigError
         If there is no such job, on that host, or its getter can't be imported.
     """
+    from h5daq.keys import find_keys
     from h5daq.worker import WorkerSpec
 
-    where = _endpoints(config)
+    where, job = _endpoints(config), _job(config, group.strip("/"), host)
+    table = next(table for table in config.jobs if table.group.strip("/") == job.group)
+    shown = keys or config.keys
     return WorkerSpec(
-        job=_job(config, group.strip("/"), host),
+        job=job,
+        keys=find_keys(shown, *filter(None, [table.host, socket.gethostname()])) if shown else None,
         data=_reachable(where["data"], config.writer.host),
         signals=_reachable(where["signals"], config.writer.host),
         home=str(config.directory),

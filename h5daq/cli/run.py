@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5daq.cli.parser import Arguments, Subparsers, add_command
+from h5daq.cli.parser import Arguments, Subparsers, add_command, add_keys
 from h5daq.errors import ConfigError, NoAnswer
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("config", type=Path, help="the configuration file (TOML)")
     parser.add_argument("--seconds", type=float, help="stop after so many seconds")
     parser.add_argument("--quiet", action="store_true", help="no status line")
+    add_keys(parser, "the directory of the keys, instead of [security] keys")
 
 
 def _run(args: Arguments) -> int:
@@ -44,7 +45,7 @@ def _run(args: Arguments) -> int:
     if args.seconds is not None and not args.seconds > 0:
         raise ConfigError(f"--seconds {args.seconds:g} must be above 0")
     config = load(args.config)
-    daemon = make_daemon(config)
+    daemon = make_daemon(config, args.keys)
     setup_logging(**config.logging_arguments())
     stop = stop_on_signals()  # before the start: what has begun must be ended in order
     print(daemon.start(), flush=True)
@@ -66,7 +67,7 @@ def _metrics(daemon: DAQDaemon, config: Config) -> Iterator[None]:
     from h5daq.client import connect
     from h5daq.monitor.metrics import serve
 
-    with connect(daemon.endpoints["requests"]) as client:
+    with connect(daemon.endpoints["requests"], keys=daemon.keys) as client:
         port, end = serve(
             lambda verb, args: client.request(verb, timeout=5.0, **args),
             table.port, table.host, values=table.values,
@@ -78,8 +79,8 @@ def _metrics(daemon: DAQDaemon, config: Config) -> Iterator[None]:
             end()
 
 
-def make_daemon(config: Config) -> DAQDaemon:
-    """The daemon that a configuration describes."""
+def make_daemon(config: Config, keys: str | None = None) -> DAQDaemon:
+    """The daemon that a configuration describes, or one with another directory of `keys`."""
     from h5daq.daemon import DAQDaemon
 
     jobs = config.make_jobs()
@@ -93,7 +94,7 @@ def make_daemon(config: Config) -> DAQDaemon:
         signals=writer.signals,
         log_level=config.logging.level,
         **config.daemon_arguments(),
-        **config.writer_arguments(),
+        **{**config.writer_arguments(), **({"keys": keys} if keys else {})},
     )
 
 

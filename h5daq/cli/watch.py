@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-from h5daq.cli.control import add_connection
+from h5daq.cli.control import add_connection, client_of
 from h5daq.cli.parser import Arguments, Subparsers, add_command, add_json
-from h5daq.client import SIGNAL_KINDS, Signal, connect, subscribe
+from h5daq.client import SIGNAL_KINDS, Signal, subscribe
 from h5daq.errors import NoAnswer
 
 __all__ = ["add"]
@@ -35,11 +35,13 @@ def add(subparsers: Subparsers) -> None:
 
 
 def _watch(args: Arguments) -> int:
-    with connect(args.connect, directory=args.directory) as client:
-        endpoint = client.signals_endpoint
+    with client_of(args) as client:
+        endpoint, keys = client.signals_endpoint, client.keys
     kinds = args.kind or SIGNAL_KINDS
     left = args.count
-    with subscribe(endpoint, kinds=kinds, path=args.path, timeout=args.seconds) as signals:
+    with subscribe(
+        endpoint, kinds=kinds, path=args.path, timeout=args.seconds, keys=keys
+    ) as signals:
         try:
             for signal in signals:
                 print(_line(signal, args.json), flush=True)

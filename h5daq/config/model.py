@@ -136,7 +136,9 @@ class Writer(_Table):
 class Security(_Table):
     """Keys of the sockets."""
 
-    keys: str | None = _key(None, "the directory that `h5daq keys` made, relative to this file")
+    keys: str | None = _key(
+        None, "the directory that `h5daq keys init` made, relative to this file"
+    )
     insecure: bool = _key(False, "true or false")
 
 
@@ -260,6 +262,11 @@ class Config(_Table):
         """Where the run's files go."""
         return self.resolve(self.run.directory)
 
+    @property
+    def keys(self) -> Path | None:
+        """The directory of the keys, or a key file; None without keys."""
+        return self.resolve(self.security.keys) if self.security.keys else None
+
     def make_jobs(self, host: str | None = None, group: str | None = None) -> list[DAQJob]:
         """The jobs that run on `host`; by default those that name no host.
 
@@ -306,6 +313,7 @@ class Config(_Table):
             "rollover_grace": self.run.rollover_grace,
             "drain_timeout": self.run.drain_timeout,
             "insecure": self.security.insecure,
+            "keys": str(self.keys) if self.keys else "",
         }
 
     def logging_arguments(self) -> dict[str, Any]:

@@ -21,8 +21,8 @@ _COMMAND_ONLY = ("delimiter", "comment")
 _ENDPOINTS = ("requests", "signals", "data")
 _PROTOCOLS = ("tcp://", "ipc://")
 _MEND_TCP = (
-    'keys = "keys" in [security] (made by: h5daq keys); or insecure = true there, if everybody\n'
-    "on the network may"
+    'keys = "keys" in [security] (made by: h5daq keys init keys); or insecure = true there, if\n'
+    "everybody on the network may"
 )
 
 
@@ -148,10 +148,10 @@ def _reachable(raw: _Tables) -> Iterator[Mistake]:
     if "keys" in security or security.get("insecure") is True:
         return
     writer = _table(raw, "writer")
-    on_tcp = {name: writer[name] for name in _ENDPOINTS if _is_tcp(_text(writer, name))}
+    on_tcp = {name: writer[name] for name in _ENDPOINTS if _is_exposed(_text(writer, name))}
     remote = [number for number, job in _jobs(raw) if _text(job, "host")]
     if on_tcp:
-        problem = "tcp without keys: whoever reaches it could command the run"
+        problem = "a socket without keys: whoever reaches it could command the run"
         yield Mistake(("writer", next(iter(on_tcp))), problem, shown(on_tcp)[2:-2], _MEND_TCP)
     elif remote:
         problem = "a job on another host, without keys: its rows come in over tcp"
@@ -159,8 +159,9 @@ def _reachable(raw: _Tables) -> Iterator[Mistake]:
         yield Mistake(key, problem, shown(raw["jobs"][remote[0]]["host"]), _MEND_TCP)
 
 
-def _is_tcp(endpoint: str) -> bool:
-    return endpoint.startswith("tcp://")
+def _is_exposed(endpoint: str) -> bool:
+    # Abstract ipc sockets, whose names begin with "@", have no permissions.
+    return endpoint.startswith(("tcp://", "ipc://@"))
 
 
 def _hosts(raw: _Tables) -> Iterator[Mistake]:

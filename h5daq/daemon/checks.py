@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import numbers
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from h5daq.flow.names import check_attrs, check_collision
 from h5daq.flow.schema import check_group
 from h5daq.jobs import columns
 from h5daq.jobs.job import DAQJob
+from h5daq.keys import KeyDirectory
 
 __all__ = [
     "check_options",
@@ -118,11 +120,21 @@ def _bytes(name: str, value: Any, least: int) -> None:
         raise ConfigError(f"{name}={value!r} must be a whole number of bytes, at least {least}")
 
 
-def check_security(endpoints: Iterable[str | None], insecure: bool) -> None:
-    """Refuse sockets that anybody on the network could reach, unless that is wanted."""
+def check_security(
+    endpoints: Iterable[str | None], insecure: bool, keys: str | os.PathLike[str] | None = None
+) -> None:
+    """Refuse sockets that others could reach without a key, unless that is wanted.
+
+    On tcp these are all on the network, or with a loopback address all users of this machine; on
+    Linux's abstract ipc sockets (``ipc://@name``), which have no permissions, the latter as well.
+    """
+    if keys:
+        KeyDirectory(keys).load()
     for endpoint in endpoints:
-        if endpoint and endpoint.startswith("tcp://") and not insecure:
+        exposed = (endpoint or "").startswith(("tcp://", "ipc://@"))
+        if exposed and not (keys or insecure):
             raise ConfigError(
-                f"{endpoint}: a tcp socket without keys lets anyone on the network in. "
-                "Leave the endpoint out (private ipc sockets), or say insecure=True."
+                f"{endpoint}: without keys this socket lets in anyone who can reach it. Make keys "
+                '(h5daq keys init keys) and name them (keys = "keys" in [security], keys="keys" '
+                "in Python), leave the endpoint out (private ipc sockets), or say insecure = true."
             )

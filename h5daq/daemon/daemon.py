@@ -33,6 +33,7 @@ from h5daq.daemon.texts import started_text, stopped_text
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.rollover import Calendar, check_format
 from h5daq.jobs.job import DAQJob
+from h5daq.transports.locks import ClientKeys
 from h5daq.writer.settings import WriterSettings
 
 __all__ = ["DAQDaemon"]
@@ -67,6 +68,9 @@ class DAQDaemon:
         What a commit waits for: the disk, the operating system, or nothing.
     data, requests, signals : str, optional
         Endpoints to bind; private ``ipc://`` sockets where absent.
+    keys : str or Path, optional
+        Directory of the keys (``h5daq keys init``): only keys on its list are let in. The
+        daemon's own workers get keys of their own for their life.
     insecure : bool
         Allow tcp endpoints without keys.
     drain_timeout : float
@@ -116,6 +120,7 @@ class DAQDaemon:
         data: str | None = None,
         requests: str | None = None,
         signals: str | None = None,
+        keys: str | os.PathLike[str] | None = None,
         insecure: bool = False,
         drain_timeout: float = 30.0,
         signal_rate: float = 20.0,
@@ -133,7 +138,7 @@ class DAQDaemon:
         rollover = {"days": 1} if rollover_interval_dict is None else rollover_interval_dict
         Calendar(rollover)
         self._attrs = checked_attrs(attrs)
-        check_security((data, requests, signals), insecure)
+        check_security((data, requests, signals), insecure, keys)
         self._options: dict[str, Any] = {
             "data": data or "",
             "requests": requests or "",
@@ -144,6 +149,7 @@ class DAQDaemon:
             "rollover_size": rollover_size,
             "rollover_grace": rollover_grace,
             "durability": durability,
+            "keys": str(Path(keys).expanduser().absolute()) if keys else "",
             "insecure": insecure,
             "drain_timeout": drain_timeout,
             "signal_rate": signal_rate,
@@ -278,6 +284,11 @@ class DAQDaemon:
             raise ConfigError("the daemon is not running; call start() first")
         settings = self._fleet.settings
         return {name: getattr(settings, name) for name in ("data", "requests", "signals")}
+
+    @property
+    def keys(self) -> ClientKeys | None:
+        """What this process shows to the running writer; None where there are no keys."""
+        return self._fleet.keys if self._fleet is not None else None
 
     @property
     def recovered(self) -> dict[str, Any]:

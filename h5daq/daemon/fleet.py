@@ -21,6 +21,7 @@ from typing import Any
 
 from h5daq.client import Client
 from h5daq.daemon.fates import Fates
+from h5daq.daemon.locals import LocalKeys
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import WriterChild, cause_of_death
 from h5daq.errors import NoAnswer
@@ -28,6 +29,7 @@ from h5daq.flow.backoff import Backoff
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.logs import log_remote
+from h5daq.transports.locks import ClientKeys
 from h5daq.worker import WorkerSpec
 from h5daq.writer.settings import WriterSettings
 
@@ -62,7 +64,9 @@ class Fleet:
             for name in ("data", "requests", "signals")
             if not getattr(settings, name)
         }
-        self.settings = replace(settings, **private)
+        self._locals = LocalKeys(settings.keys, [j.group for j in jobs]) if settings.keys else None
+        trusted = [] if self._locals is None else self._locals.trusted
+        self.settings = replace(settings, **private, trusted=trusted)
         self.file_name: str | None = None
         self.recovered: dict[str, Any] = {}
         self.ended = threading.Event()
@@ -113,7 +117,8 @@ class Fleet:
         self.settings = replace(self.settings, **real, make_directory=False)
         self.file_name = report["file"] or self.file_name
         self.recovered = self.recovered or report["recovered"]
-        self._client = self._client or Client(self.settings.requests, self.settings.signals)
+        ends = self.settings
+        self._client = self._client or Client(ends.requests, ends.signals, self.keys)
         return child
 
     def _starts(self, job: DAQJob) -> Callable[[str], Process]:
@@ -128,10 +133,16 @@ class Fleet:
                 drain_timeout=self.settings.drain_timeout,
                 cause=cause,
                 pulse=str(self.fates.of(job.group).begin()),
+                keys=self._locals.of_job[job.group] if self._locals is not None else None,
             )
             return self._starter.start(spec.to_bytes())
 
         return start
+
+    @property
+    def keys(self) -> ClientKeys | None:
+        """The daemon's own, where the writer has keys."""
+        return self._locals.own if self._locals is not None else None
 
     # -- hearing -----------------------------------------------------------------------------
 

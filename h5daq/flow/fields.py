@@ -162,7 +162,7 @@ PUBLISHED: Kinds = {
         "boot": _must(_TEXT), "run": _must(_TEXT), "time": _NUMBER, "positions": _POSITIONS,
     },
     "command": {"seq": _must(_COUNT), "verb": _must(_TEXT), "n": _COUNT},
-    "refused": {"cause": _must(_TEXT)},
+    "refused": {"cause": _must(_TEXT), "key": _TEXT},
     "new-dir": {"path": _must(_TEXT), "name": _must(_TEXT)},
     "new-dataset": {"path": _must(_TEXT), "name": _must(_TEXT), "columns": _LIST},
     "data-available": {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from h5daq.errors import RequestError, WireError
+from h5daq.errors import NotAllowed, RequestError, TooManyRequests, WireError
 from h5daq.flow.packing import Buffer, check_size, pack, read_map
 
 __all__ = [
@@ -64,11 +64,18 @@ class ErrorCode(IntEnum):
     NOT_RUNNING = 105
     STORAGE = 106
     INTERNAL = 107
+    TOO_MANY_REQUESTS = 108
 
     @property
     def wire_name(self) -> str:
         """The name on the wire, e.g. ``"context lost"``."""
         return self.name.lower().replace("_", " ")
+
+
+_ERRORS: dict[int, type[RequestError]] = {
+    ErrorCode.NOT_ALLOWED: NotAllowed,
+    ErrorCode.TOO_MANY_REQUESTS: TooManyRequests,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,8 @@ class Failure:
 
     def error(self) -> RequestError:
         """The error to raise where the request was made."""
-        return RequestError(self.code, self.name, self.message)
+        kind = _ERRORS.get(self.code, RequestError)
+        return kind(self.code, self.name, self.message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import msgpack
@@ -51,6 +52,9 @@ MAX_TEXT = 4096
 """Most characters of a unit or a description."""
 
 _MAX_DIMENSIONS = 16
+_OWN = ".h5daq"
+# In all its cases: some file systems make no difference, and the lookup costs nothing so.
+_NO_NAMES = {"", ".", "..", *map("".join, product(*((c, c.upper()) for c in _OWN)))}
 _TEXT = "text"
 _TEXT_ESTIMATE = 8
 _NAMED_DTYPE = re.compile(r"<[iu][248]|<f[248]|<c(8|16)|\|[iub]1|\|S[1-9][0-9]{0,7}")
@@ -64,7 +68,8 @@ def check_label(label: object) -> str:
     JobTypeError
         If it is no string.
     JobValueError
-        If it is empty, too long, has a ``/`` or NUL, or is the reserved ``time``.
+        If it is empty, too long, has a ``/`` or NUL, or is one of the reserved ``time`` and
+        ``.h5daq``.
     """
     name = _check_name(label, "label")
     if "/" in name:
@@ -82,7 +87,7 @@ def check_group(group: object) -> str:
     JobTypeError
         If it is no string.
     JobValueError
-        If a part of the path is empty, ``.`` or ``..``, has a NUL or is too long.
+        If a part of the path is empty, ``.``, ``..`` or ``.h5daq``, has a NUL or is too long.
     """
     if not isinstance(group, str):
         raise JobTypeError(f"group must be a string, not {type(group).__name__}")
@@ -97,8 +102,10 @@ def check_group(group: object) -> str:
 def _check_name(name: object, what: str) -> str:
     if not isinstance(name, str):
         raise JobTypeError(f"{what} must be a string, not {type(name).__name__}")
-    if name in ("", ".", "..") or "\0" in name:
-        raise JobValueError(f"{what} {name!r}: it must not be empty, '.', '..' or have a NUL")
+    if name in _NO_NAMES or "\0" in name:
+        raise JobValueError(
+            f"{what} {name!r}: it must not be empty, '.', '..' or {_OWN!r}, or have a NUL"
+        )
     if _utf8_bytes(name, what) > MAX_NAME_BYTES:
         raise JobValueError(f"{what} {name[:40]!r}… is longer than {MAX_NAME_BYTES} bytes")
     return name

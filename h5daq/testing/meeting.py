@@ -145,8 +145,8 @@ def serving(port: WriterPort, *, notes: int = 0, count: int = 1) -> Iterator[Non
         deadline = time.monotonic() + DEADLINE
         while served < count and time.monotonic() < deadline:
             port.poll(0.05)
-            for identity, frames in port.receive_requests():
-                serve(port, identity, decode_request(frames), notes)
+            for asked in port.receive_requests():
+                serve(port, asked.identity, decode_request(asked.frames), notes)
                 served += 1
 
     with running(work):

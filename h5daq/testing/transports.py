@@ -275,7 +275,7 @@ def a_reply_to_nobody_says_so(transport: Transport, at: Endpoints) -> None:
         assert not port.reply(b"nobody", encode_reply(1))
         with transport.client(port.endpoints.requests) as client:
             client.send(encode_request(Request(1, "echo")))
-            [(identity, _)] = until(port.receive_requests, port)
+            [(identity, *_)] = until(port.receive_requests, port)
             assert port.reply(identity, encode_reply(1))
             assert client.receive(DEADLINE) is not None
         until(lambda: not port.reply(identity, encode_reply(1)), port)

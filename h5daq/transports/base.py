@@ -22,6 +22,7 @@ __all__ = [
     "REQUEST_QUEUE",
     "SEND_QUEUE",
     "SIGNAL_QUEUE",
+    "Asked",
     "ClientLink",
     "Endpoints",
     "Events",
@@ -67,6 +68,14 @@ class Events(NamedTuple):
     requests: bool
 
 
+class Asked(NamedTuple):
+    """A request that has come: whom to answer, its frames, and the public key that it came by."""
+
+    identity: bytes
+    frames: list[bytes]
+    user: str = ""
+
+
 class Frame(Protocol):
     """A message where the transport put it."""
 
@@ -106,6 +115,9 @@ class WorkerLink(Protocol):
     def receive(self, timeout: float) -> list[Signal]:
         """Signals that have come; waits up to `timeout` seconds for the first."""
 
+    def refusal(self) -> str:
+        """Why the writer lets nobody in by this end's keys, if that is known; else empty."""
+
     def wake(self) -> None:
         """Make `receive` return early. From any thread."""
 
@@ -139,7 +151,10 @@ class WriterPort(_Closing, Protocol):
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:
         """Messages of workers that have come, without waiting, up to either limit."""
 
-    def receive_requests(self) -> list[tuple[bytes, list[bytes]]]:
+    def user_of(self, frame: Frame) -> str:
+        """The public key by which a message came; empty where there are no keys."""
+
+    def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
 
     def reply(self, identity: bytes, frames: Sequence[Buffer]) -> bool:

@@ -85,6 +85,10 @@ class MemoryWorkerLink(MemorySubscription):
         # A job's topic is also the beginning of those of jobs below it.
         return [signal for signal in super().receive(timeout) if signal[0] in self._heard]
 
+    def refusal(self) -> str:
+        """Nobody is refused: within one process there are no keys."""
+        return ""
+
     def reconnect(self, data: str, signals: str) -> None:
         """Leave the writer at hand, dropping what is not read, and go to another."""
         with self._net.changed:

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from h5daq.errors import ConfigError
 from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
-from h5daq.transports.base import REQUEST_QUEUE, Endpoints, Events, Frame
+from h5daq.transports.base import REQUEST_QUEUE, Asked, Endpoints, Events, Frame
 
 __all__ = ["Answers", "End", "MemoryWriterPort", "Net"]
 
@@ -116,10 +116,14 @@ class MemoryWriterPort(End):
             self.data = {number: queue for number, queue in self.data.items() if queue}
         return frames
 
-    def receive_requests(self) -> list[tuple[bytes, list[bytes]]]:
+    def user_of(self, frame: Frame) -> str:  # noqa: ARG002 - there are no keys within a process
+        """Nobody: within one process there are no keys."""
+        return ""
+
+    def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
         with self._net.changed:
-            requests = list(self.requests)
+            requests = [Asked(*request) for request in self.requests]
             self.requests.clear()
             return requests
 

@@ -13,6 +13,9 @@ from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
 from h5daq.transports.base import REQUEST_QUEUE, Signal
 from h5daq.transports.exchange import Exchange
+from h5daq.transports.locks import ClientKeys
+from h5daq.transports.zmq_curve import show
+from h5daq.transports.zmq_handshakes import Handshakes
 from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
 from h5daq.transports.zmq_subscription import Subscription
 
@@ -29,15 +32,19 @@ class ClientLink(Closing):
     ----------
     requests : str
         The writer's endpoint for requests.
+    keys : ClientKeys, optional
+        What to show there.
     """
 
-    def __init__(self, requests: str) -> None:
+    def __init__(self, requests: str, keys: ClientKeys | None = None) -> None:
         self.endpoint = requests
         self._context: Context = zmq.Context()
         self._socket = make_socket(
             self._context, zmq.DEALER, send=REQUEST_QUEUE, receive=REQUEST_QUEUE
         )
+        self._handshakes = Handshakes(self._context, self._socket, requests)
         try:
+            show(self._socket, keys)
             connect(self._socket, requests)
         except ConfigError:
             self.close()
@@ -55,6 +62,7 @@ class ClientLink(Closing):
     def receive(self, timeout: float) -> list[bytes] | None:
         """The next answer or note; None after `timeout` seconds without one."""
         if not self._socket.poll(milliseconds(timeout)):
+            self._handshakes.again()
             return None
         return self._socket.recv_multipart()
 
@@ -68,12 +76,17 @@ class ClientLink(Closing):
         """
         return self._exchange.request(frames, timeout)
 
+    def refusal(self, *, sure: bool = False) -> str:
+        """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
+        return self._handshakes.refusal(sure=sure)
+
     def notes(self) -> list[list[bytes]]:
         """What came beside the answers, in order: notes to the client's contexts."""
         return self._exchange.notes()
 
     def close(self) -> None:
         """Let go of the socket; what is not sent is dropped."""
+        self._handshakes.close()
         self._socket.close(linger=0)
         self._context.term()
 
@@ -87,12 +100,16 @@ class SubscriberLink(Closing):
         The writer's endpoint for signals.
     prefixes : sequence of bytes
         What topics begin with, see `h5daq.flow.topics.prefixes`.
+    keys : ClientKeys, optional
+        What to show there.
     """
 
-    def __init__(self, signals: str, prefixes: Sequence[bytes]) -> None:
+    def __init__(
+        self, signals: str, prefixes: Sequence[bytes], keys: ClientKeys | None = None
+    ) -> None:
         self._context: Context = zmq.Context()
         try:
-            self._subscription = Subscription(self._context, signals, prefixes)
+            self._subscription = Subscription(self._context, signals, prefixes, keys)
         except ConfigError:
             self._context.term()
             raise
@@ -102,6 +119,10 @@ class SubscriberLink(Closing):
     def rejected(self) -> Counter[str]:
         """Signals that were no messages of ours, by cause."""
         return self._subscription.rejected
+
+    def refusal(self) -> str:
+        """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
+        return self._subscription.refusal()
 
     def subscribe(self, prefix: bytes) -> None:
         """Hear signals whose topic begins so as well."""

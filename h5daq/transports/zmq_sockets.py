@@ -55,8 +55,10 @@ def bind(socket: Socket, endpoint: str) -> str:
         _prepare_path(endpoint)
         _prepare(socket, endpoint)
         socket.bind(endpoint)
-        real = socket.get(zmq.LAST_ENDPOINT)
-        return real.rstrip(b"\0").decode() if isinstance(real, bytes) else endpoint
+        found = socket.get(zmq.LAST_ENDPOINT)
+        real = found.rstrip(b"\0").decode() if isinstance(found, bytes) else endpoint
+        _make_private(real)
+        return real
     except OSError as error:
         said = error.strerror or error
         raise ConfigError(f"can't listen on {endpoint}: {said}") from error
@@ -104,6 +106,13 @@ def _prepare_path(endpoint: str) -> None:
     with socketlib.socket(socketlib.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
             raise OSError(errno.EADDRINUSE, _MENDS[errno.EADDRINUSE])
+
+
+def _make_private(endpoint: str) -> None:
+    """An ipc socket is its user's, also where its directory is everybody's."""
+    scheme, _, path = endpoint.partition("://")
+    if scheme == "ipc" and not path.startswith("@"):
+        Path(path).chmod(0o600)
 
 
 _MENDS = {

@@ -14,7 +14,10 @@ import zmq
 from h5daq.errors import ConfigError, WireError
 from h5daq.flow.wire import decode
 from h5daq.transports.base import SIGNAL_QUEUE, Signal
+from h5daq.transports.locks import ClientKeys
 from h5daq.transports.wake import Bell
+from h5daq.transports.zmq_curve import show
+from h5daq.transports.zmq_handshakes import Handshakes
 from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
 
 __all__ = ["Subscription"]
@@ -26,9 +29,15 @@ _AT_ONCE = 1000
 class Subscription:
     """Signals from one endpoint. One thread, but for `wake`."""
 
-    def __init__(self, context: Context, endpoint: str, prefixes: Iterable[bytes]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        endpoint: str,
+        prefixes: Iterable[bytes],
+        keys: ClientKeys | None = None,
+    ) -> None:
         self.rejected: Counter[str] = Counter()
-        self._context = context
+        self._context, self._keys = context, keys
         self._prefixes = list(prefixes)
         self._bell = Bell()
         self._open(endpoint)
@@ -53,24 +62,33 @@ class Subscription:
             except zmq.Again:
                 break
             self._decode(frames, signals)
+        if not signals and self._keys is not None:
+            self._handshakes.again()
         return signals
 
     def wake(self) -> None:
         self._bell.ring()
 
+    def refusal(self) -> str:
+        return self._handshakes.refusal()
+
     def reconnect(self, endpoint: str) -> None:
+        self._handshakes.close()
         self._socket.close(linger=0)
         self._open(endpoint)
 
     def close(self) -> None:
+        self._handshakes.close()
         self._socket.close(linger=0)
         self._bell.close()
 
     def _open(self, endpoint: str) -> None:
         self._socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
+        self._handshakes = Handshakes(self._context, self._socket, endpoint)
         for prefix in self._prefixes:
             self._socket.subscribe(prefix)
         try:
+            show(self._socket, self._keys)
             connect(self._socket, endpoint)
         except ConfigError:
             self.close()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import zmq
 
@@ -16,6 +18,9 @@ from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
 from h5daq.flow.topics import topic
 from h5daq.transports.base import JOB_SIGNALS, SEND_QUEUE, Signal
+from h5daq.transports.locks import ClientKeys
+from h5daq.transports.zmq_curve import show
+from h5daq.transports.zmq_handshakes import Handshakes
 from h5daq.transports.zmq_sockets import Context, Socket, connect, make_socket, milliseconds
 from h5daq.transports.zmq_subscription import Subscription
 
@@ -36,18 +41,28 @@ class WorkerLink(Closing):
         The writer's endpoints.
     job : str
         The job's group, whose positions and commands are heard.
+    keys : ClientKeys, optional
+        What to show there.
     hwm : int
         Messages that may wait in the socket.
     """
 
-    def __init__(self, data: str, signals: str, job: str, *, hwm: int = SEND_QUEUE) -> None:
+    def __init__(
+        self,
+        data: str,
+        signals: str,
+        job: str,
+        keys: ClientKeys | None = None,
+        *,
+        hwm: int = SEND_QUEUE,
+    ) -> None:
         self._context: Context = zmq.Context()
-        self._hwm = hwm
+        self._hwm, self._keys = hwm, keys
         self._lock = threading.Lock()
         self._heard = [*(topic(kind, job) for kind in JOB_SIGNALS), topic("heartbeat")]
         try:
             self._push: Socket | None = self._open(data)
-            self._subscription = Subscription(self._context, signals, self._heard)
+            self._subscription = Subscription(self._context, signals, self._heard, keys)
         except ConfigError:
             self._context.destroy(linger=0)
             raise
@@ -70,8 +85,21 @@ class WorkerLink(Closing):
 
     def receive(self, timeout: float) -> list[Signal]:
         """Signals that have come; waits up to `timeout` seconds for the first."""
-        # A job's topic is also the beginning of those of jobs below it.
-        return [s for s in self._subscription.receive(timeout) if s[0] in self._heard]
+        signals = self._subscription.receive(timeout)
+        if not signals and self._keys is not None:
+            with self._lock:
+                self._handshakes.again()
+        return [signal for signal in signals if self._is_mine(*signal)]
+
+    def refusal(self) -> str:
+        """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
+        return self._subscription.refusal()
+
+    def _is_mine(self, about: bytes, fields: Mapping[str, Any]) -> bool:
+        # A job's topic is also the beginning of those of jobs below it. And what another key is
+        # refused, who may have no business with this job at all, is not for this worker.
+        own = fields.get("key") is None or (self._keys and fields["key"] == self._keys.name)
+        return bool(own) and about in self._heard
 
     def wake(self) -> None:
         """Make `receive` return early. From any thread."""
@@ -81,6 +109,7 @@ class WorkerLink(Closing):
         """Leave the writer at hand, dropping what is not sent, and go to another."""
         with self._lock:
             if self._push is not None:
+                self._handshakes.close()
                 self._push.close(linger=0)
             self._push = self._open(data)
         self._subscription.reconnect(signals)
@@ -93,6 +122,7 @@ class WorkerLink(Closing):
         with self._lock:
             if self._push is None:
                 return
+            self._handshakes.close()
             self._push.close(linger=milliseconds(linger))
             self._push = None
         self._subscription.close()
@@ -101,5 +131,7 @@ class WorkerLink(Closing):
     def _open(self, data: str) -> Socket:
         push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0)
         push.immediate = True
+        self._handshakes = Handshakes(self._context, push, data)
+        show(push, self._keys)
         connect(push, data)
         return push

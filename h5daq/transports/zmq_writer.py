@@ -1,12 +1,11 @@
 """The writer's end on ZeroMQ: PULL for rows, ROUTER for requests, PUB for signals.
 
-One thread reads PULL and ROUTER. PUB has a lock of its own, since commits are announced by the
-thread that made them, and the others must not wait for it.
+One thread reads PULL and ROUTER; `zmq_signals` has the PUB socket, for all threads. With locks all
+three let in only who shows a key that is on the list, and each message says whose it is.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 import zmq
@@ -17,12 +16,15 @@ from h5daq.flow.packing import Buffer
 from h5daq.transports.base import (
     DATA_QUEUE,
     REQUEST_QUEUE,
-    SIGNAL_QUEUE,
+    Asked,
     Endpoints,
     Events,
     Frame,
 )
+from h5daq.transports.locks import Locks
 from h5daq.transports.wake import Bell
+from h5daq.transports.zmq_curve import Door, lock, user_of
+from h5daq.transports.zmq_signals import SignalSocket
 from h5daq.transports.zmq_sockets import Context, Socket, bind, make_socket, milliseconds
 
 __all__ = ["WriterPort"]
@@ -39,6 +41,8 @@ class WriterPort(Closing):
     ----------
     data, requests, signals : str
         Endpoints to listen on; a port of ``*`` asks for a free one.
+    locks : Locks, optional
+        Who may come in; without, everybody who can reach the endpoints.
 
     Raises
     ------
@@ -46,22 +50,26 @@ class WriterPort(Closing):
         If an endpoint can't be had; the text names it and what would mend it.
     """
 
-    def __init__(self, data: str, requests: str, signals: str) -> None:
+    def __init__(
+        self, data: str, requests: str, signals: str, *, locks: Locks | None = None
+    ) -> None:
         self._context: Context = zmq.Context()
         self._bell = Bell()
-        self._pub_lock = threading.Lock()
-        self._closed = False
+        self._closed, self._locks = False, locks
+        self._signals = SignalSocket(self._context, locks)
+        self._door = None if locks is None else Door(self._context, locks, self._signals)
         self._pull = self._socket(zmq.PULL, DATA_QUEUE)
         self._router = self._socket(zmq.ROUTER, REQUEST_QUEUE)
         self._router.router_mandatory = True
-        self._pub = self._socket(zmq.PUB, SIGNAL_QUEUE)
         try:
             self.endpoints = Endpoints(
-                bind(self._pull, data), bind(self._router, requests), bind(self._pub, signals)
+                bind(self._pull, data), bind(self._router, requests), self._signals.bind(signals)
             )
         except ConfigError:
             self.close()
             raise
+        if self._door is not None:
+            self._door.start()
         self._poller = zmq.Poller()
         for readable in (self._pull, self._router, self._bell.fileno()):
             self._poller.register(readable, zmq.POLLIN)
@@ -86,15 +94,20 @@ class WriterPort(Closing):
             size += len(frame)
         return frames
 
-    def receive_requests(self) -> list[tuple[bytes, list[bytes]]]:
+    def user_of(self, frame: Frame) -> str:
+        """The public key by which a message came; empty without locks."""
+        return user_of(frame)  # type: ignore[arg-type]  # all frames of this port are ZeroMQ's
+
+    def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
         requests = []
         for _ in range(_REQUESTS_AT_ONCE):
             try:
-                identity, *frames = self._router.recv_multipart(zmq.NOBLOCK)
+                identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 break
-            requests.append((identity, frames))
+            user = "" if self._locks is None or not frames else user_of(frames[0])
+            requests.append(Asked(identity.bytes, [frame.bytes for frame in frames], user))
         return requests
 
     def reply(self, identity: bytes, frames: Sequence[Buffer]) -> bool:
@@ -109,11 +122,14 @@ class WriterPort(Closing):
 
     def publish(self, topic: bytes, payload: bytes) -> None:
         """Tell all that subscribe to the topic. Slow ones miss it."""
-        with self._pub_lock:
-            if not self._closed:
-                # A PUB socket never blocks: it drops for those whose queue is full.
-                self._pub.send(topic, zmq.SNDMORE)
-                self._pub.send(payload)
+        self._signals.publish(topic, payload)
+
+    def cut_subscribers(self) -> bool:
+        """End all connections for signals; whoever may comes back by itself.
+
+        False if the endpoint can't be had again yet: to be called once more.
+        """
+        return self._signals.cut()
 
     def wake(self) -> None:
         """Make `poll` return early. From any thread."""
@@ -121,14 +137,19 @@ class WriterPort(Closing):
 
     def close(self, linger: float = 0.0) -> None:
         """Let go; `linger` seconds are given to answers and signals not sent yet."""
-        with self._pub_lock:
-            if self._closed:
-                return
-            self._closed = True
-            for socket in (self._pull, self._router, self._pub):
-                socket.close(linger=milliseconds(linger))
+        if self._closed:
+            return
+        self._closed = True
+        if self._door is not None:
+            self._door.close()
+        for socket in (self._pull, self._router):
+            socket.close(linger=milliseconds(linger))
+        self._signals.close(linger)
         self._bell.close()
         self._context.term()
 
     def _socket(self, kind: int, queue: int) -> Socket:
-        return make_socket(self._context, kind, send=queue, receive=queue)
+        socket = make_socket(self._context, kind, send=queue, receive=queue)
+        if self._locks is not None:
+            lock(socket, self._locks)
+        return socket

@@ -89,7 +89,7 @@ class Courier(threading.Thread):
     ) -> None:
         super().__init__(name="h5daq-courier", daemon=True)
         self.inc = inc
-        self.refused = ""
+        self.refused = self._locked_out = ""
         self._job, self._link, self._tally = job, link, tally
         self._on_command, self._status, self._on_tick = on_command, status, tick
         self._on_failure = on_failure
@@ -152,7 +152,7 @@ class Courier(threading.Thread):
     @property
     def trouble(self) -> str:
         """Why rows can't go to the writer, or not to the spool; empty if they can."""
-        return self.refused or self._stock.trouble
+        return self.refused or self._locked_out or self._stock.trouble
 
     def say(self, kind: str, **fields: Any) -> bool:
         """Send a small message that may be lost; never waits, never raises."""
@@ -271,7 +271,15 @@ class Courier(threading.Thread):
         if now >= self._status_at:
             self._status_at = now + STATUS_SECONDS
             self._on_tick(now)
+            self._look_at_door()
             self.say("status", **self._status())
+
+    def _look_at_door(self) -> None:
+        """Say why the writer doesn't let this worker in; its rows wait until it does."""
+        why = "" if self._alive else self._link.refusal()
+        if why and why != self._locked_out:
+            log.error("job %s: %s", self._job.group, why)
+        self._locked_out = why
 
     # -- under the lock -------------------------------------------------------------------------
 

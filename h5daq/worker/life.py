@@ -80,7 +80,7 @@ class Worker:
         self._reader: Reader | None = None
         self._stop_by: float | None = None
         self._ending = False
-        link = WorkerLink(spec.data, spec.signals, self.job.group)
+        link = WorkerLink(spec.data, spec.signals, self.job.group, spec.keys)
         self._stock = self._make_stock()
         self.courier = Courier(
             self.job, self.inc, link, self._stock, self.tally,

@@ -6,7 +6,7 @@ private pipe only, never over a socket that somebody else could write to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import msgpack
@@ -14,6 +14,7 @@ import msgpack
 from h5daq.errors import WireError
 from h5daq.jobs.carry import pack, unpack
 from h5daq.jobs.job import DAQJob
+from h5daq.transports.locks import ClientKeys
 
 __all__ = ["WorkerSpec"]
 
@@ -41,6 +42,8 @@ class WorkerSpec:
         Seconds; instead of the job's own.
     drain_timeout : float
         Seconds to wait, after the end of reading, for the writer to commit what is held.
+    keys : ClientKeys, optional
+        What to show to the writer.
     stop_grace : float
         Seconds that a reading under way may take to end, when told to stop.
     pulse : str
@@ -58,6 +61,7 @@ class WorkerSpec:
     drain_timeout: float = 30.0
     stop_grace: float = 5.0
     pulse: str = ""
+    keys: ClientKeys | None = None
 
     def to_bytes(self) -> bytes:
         """For the private pipe.
@@ -68,6 +72,7 @@ class WorkerSpec:
             If something in the job can't be moved to another process.
         """
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain["keys"] = None if self.keys is None else asdict(self.keys)
         packed: bytes = msgpack.packb({**plain, "job": pack(self.job.group, self.job)})
         return packed
 
@@ -84,6 +89,7 @@ class WorkerSpec:
         """
         try:
             given: dict[str, Any] = msgpack.unpackb(data)
-            return cls(**{**given, "job": unpack(given["job"])})
+            keys = given.get("keys") and ClientKeys(**given["keys"])
+            return cls(**{**given, "job": unpack(given["job"]), "keys": keys})
         except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
             raise WireError(f"no description of a worker: {error}") from error

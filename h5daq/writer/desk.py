@@ -181,7 +181,7 @@ class Desk:
             "disk_free": _free_bytes(self._settings.directory),
             "refused": dict(self._intake.refused),
             "trouble": self.trouble(),
-            "insecure": self._settings.insecure,
+            "insecure": self._settings.is_open,
             "stopping": self.stopping,
             "state": "draining" if self.stopping else "running",
         }

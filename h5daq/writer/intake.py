@@ -21,6 +21,7 @@ from h5daq.flow.ledger import Ledger, Verdict
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import EndRecord, MarkRecord, Record, encode_record
 from h5daq.flow.wire import Head, decode_head
+from h5daq.writer.guard import Guard
 from h5daq.writer.notes import Note
 
 __all__ = ["Intake"]
@@ -55,6 +56,8 @@ class Intake:
         The run's directory in the vault.
     clock : callable
         Seconds since 1970-01-01 UTC.
+    guard : Guard, optional
+        Knows which key may send what.
     """
 
     def __init__(
@@ -64,12 +67,14 @@ class Intake:
         planner: Planner,
         run_path: str,
         clock: Callable[[], float],
+        guard: Guard | None = None,
     ) -> None:
         self._journal = journal
         self.ledger = ledger
         self._planner = planner
         self._run_path = run_path
         self._clock = clock
+        self._guard = guard
         self._directories: set[str] = set()
         self._marked = 0
         self._greeted: set[tuple[str, int]] = set()
@@ -85,14 +90,25 @@ class Intake:
         self.ended: set[tuple[str, int]] = set()
         self.remarks: list[tuple[str, str, dict[str, Any]]] = []
 
-    def take(self, message: memoryview) -> None:
-        """Take one message from the data socket. Never raises for what a peer sent."""
+    def take(self, message: memoryview, user: str = "") -> None:
+        """Take one message from the data socket. Never raises for what a peer sent.
+
+        Parameters
+        ----------
+        message : memoryview
+            The message.
+        user : str
+            The public key by which it came; where there is a guard, that key's job it must be.
+        """
         try:
             head = decode_head(message)
         except WireError as error:
             self._refuse(error)
         else:
-            self._take_from(head, message)
+            if self._guard is None or self._guard.may_send(user, head.job):
+                self._take_from(head, message)
+            else:
+                self._turn_away(head, self._guard.turn_away(user, head.job))
 
     def _take_from(self, head: Head, message: memoryview) -> None:
         try:
@@ -100,8 +116,7 @@ class Intake:
         except WireError as error:
             self._refuse(error)
             self.note.refused[head.job] = str(error)
-            if head.k == "hello" and len(self.unwelcome) < _MOST_UNWELCOME:
-                self.unwelcome[head.job] = str(error)
+            self._remember_unwelcome(head, str(error))
         except StorageError as error:
             self._stall(error)
             if head.k == "status":
@@ -245,6 +260,15 @@ class Intake:
                 self.refused[error.cause],
                 error,
             )
+
+    def _turn_away(self, head: Head, why: str) -> None:
+        """A message that its key may not send; the guard tells and logs it."""
+        self.refused["key"] += 1
+        self._remember_unwelcome(head, why)
+
+    def _remember_unwelcome(self, head: Head, why: str) -> None:
+        if head.k == "hello" and len(self.unwelcome) < _MOST_UNWELCOME:
+            self.unwelcome[head.job] = why
 
     def _stall(self, error: StorageError) -> None:
         if not self.stalled:

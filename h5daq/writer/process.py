@@ -27,11 +27,12 @@ from h5daq.storage.recovery import (
     Recovered,
     mark_kept,
 )
-from h5daq.transports.base import Events
+from h5daq.transports.base import Events, Frame
 from h5daq.transports.zmq import WriterPort
 from h5daq.writer.answers import Answers
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
+from h5daq.writer.guard import Guard
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
 from h5daq.writer.opening import Opened
@@ -50,6 +51,9 @@ _MEMORY_BYTES, _MEMORY_CHECKPOINT_BYTES = 160 << 20, 32 << 20
 
 _LAG_BYTES = 40 << 20
 """Committed entries that the files may be behind, of those that the journal keeps in memory."""
+
+_REJOIN_SECONDS = 3.0
+"""After subscribers were cut off: until workers have missed no goodbye for it."""
 
 _CATCH_UP_SECONDS = 0.005
 """How long the sockets are left alone at a time while the files catch up."""
@@ -86,7 +90,7 @@ class Writer:
         self._caught_up = threading.Event()
         in_memory = settings.durability == "none"
         self._limit_bytes = _MEMORY_BYTES if in_memory else settings.journal_bytes
-        self._tick_at = 0.0
+        self._tick_at = self._rejoined_at = 0.0
 
     # -- beginning -----------------------------------------------------------------------------
 
@@ -95,7 +99,13 @@ class Writer:
         self._opened = Opened(self.settings, _MEMORY_BYTES)
         self.recovered, self.journal = self._opened.recovered, self._opened.journal
         self._ledger = self._opened.ledger
-        self.port = WriterPort(self.settings.data, self.settings.requests, self.settings.signals)
+        settings = self.settings
+        self.guard = Guard(settings.keys, settings.trusted) if settings.keys else None
+        locks = self.guard.locks if self.guard is not None else None
+        self.port = WriterPort(settings.data, settings.requests, settings.signals, locks=locks)
+        if settings.is_open:
+            log.warning("insecure: anyone who reaches %s may command this run and send rows",
+                        ", ".join(self.port.endpoints))  # fmt: skip
         self._assemble(self._opened.builder)
         self._begin_run()
         self._save_endpoints()
@@ -113,7 +123,9 @@ class Writer:
             lambda: secrets.randbits(63) + 1,
         )
         self.planner = planner
-        self.intake = Intake(self.journal, self._ledger, planner, settings.run_path, self.clock)
+        self.intake = Intake(
+            self.journal, self._ledger, planner, settings.run_path, self.clock, self.guard
+        )
         self.publisher = Publisher(
             self.port,
             self.boot,
@@ -137,7 +149,7 @@ class Writer:
             builder,
         )
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
-        self.replies = Replies(self.port, answers, self.intake.refused)
+        self.replies = Replies(self.port, answers, self.intake.refused, self.guard)
 
     def _make_store(self, builder: Builder) -> Store:
         settings = self.settings
@@ -168,7 +180,9 @@ class Writer:
         path = endpoints_file(self.directory)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(self.endpoints(), indent=1) + "\n")
+        # Who may read that directory finds his keys by it; others learn no more than its name.
+        where = self.endpoints() | ({"keys": self.settings.keys} if self.guard else {})
+        fresh.write_text(json.dumps(where, indent=1) + "\n")
         fresh.replace(path)
 
     def endpoints(self) -> dict[str, Any]:
@@ -209,8 +223,7 @@ class Writer:
 
     def _receive(self, events: Events) -> None:
         if events.data and self._has_room():
-            for frame in self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE):
-                self.intake.take(frame.buffer)
+            self._take(self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE))
         self._remark()
         note = self.intake.collect()
         if not note.empty:
@@ -218,6 +231,16 @@ class Writer:
         if events.requests:
             self.replies.receive()
         self.replies.send_ready()
+
+    def _take(self, frames: list[Frame]) -> None:
+        if self.guard is None:
+            for frame in frames:
+                self.intake.take(frame.buffer)
+            return
+        for frame in frames:
+            self.intake.take(frame.buffer, self.port.user_of(frame))
+        for job, name, why in self.guard.turned_away():
+            self.publisher.send("refused", job, cause=why, key=name)
 
     def _has_room(self) -> bool:
         """Whether the files keep up. If they don't, the sockets fill up and the workers wait.
@@ -259,6 +282,9 @@ class Writer:
         self._tick_at = time.monotonic() + _TICK_SECONDS
         self.desk.order_release(self.clock())
         self.intake.tick(self.store.done_lsn)
+        if self.guard is not None and self.guard.refresh():
+            self.guard.cut = not self.port.cut_subscribers()
+            self._rejoined_at = time.monotonic() + _REJOIN_SECONDS
         self._heartbeat()
         self.desk.repeat_orders()
         if self._stop_by is None and self._parent_gone():
@@ -307,7 +333,8 @@ class Writer:
 
     def _drained(self) -> bool:
         waiting = set(self.desk.unfinished()) - self._gone
-        return not waiting or time.monotonic() >= (self._stop_by or 0.0)
+        done = not waiting and time.monotonic() >= self._rejoined_at
+        return done or time.monotonic() >= (self._stop_by or 0.0)
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""

@@ -5,12 +5,15 @@ An answer that has to wait is kept here with its condition, and sent when that h
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from h5daq.errors import RequestError, WireError
+from h5daq.errors import NotAllowed, RequestError, WireError
 from h5daq.flow.packing import Buffer
+from h5daq.flow.ratelimit import MAX_WAITING, REQUEST_RATE, RateLimit
 from h5daq.flow.requests import (
     ErrorCode,
     Request,
@@ -19,7 +22,9 @@ from h5daq.flow.requests import (
     encode_reply,
     id_of,
 )
+from h5daq.transports.base import Asked
 from h5daq.writer.answers import Answers, Later
+from h5daq.writer.guard import Guard
 
 __all__ = ["Replies"]
 
@@ -27,7 +32,7 @@ __all__ = ["Replies"]
 class Port(Protocol):
     """The part of the writer's sockets that requests come by."""
 
-    def receive_requests(self) -> list[tuple[bytes, list[bytes]]]:
+    def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting."""
         ...
 
@@ -46,46 +51,114 @@ class Replies:
     answers : Answers
         Who knows the answers.
     refused : Counter
-        Counts what is no request, by cause.
+        Counts what is no request, or one too many, by cause.
+    guard : Guard, optional
+        Knows which key may ask for what.
+    limit : RateLimit, optional
+        How often one connection may ask.
+    clock : callable
+        Monotonic seconds.
     """
 
-    def __init__(self, port: Port, answers: Answers, refused: Counter[str]) -> None:
+    def __init__(
+        self,
+        port: Port,
+        answers: Answers,
+        refused: Counter[str],
+        guard: Guard | None = None,
+        limit: RateLimit | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._port, self._answers, self._refused = port, answers, refused
-        self._waiting: list[tuple[bytes, int, Later]] = []
+        self._guard, self._limit, self._clock = guard, limit or RateLimit(), clock
+        self._waiting: list[_Waiting] = []
 
     def receive(self) -> None:
         """Take the requests that have come; what can be answered at once is."""
-        for identity, frames in self._port.receive_requests():
-            self._take(identity, frames)
+        for asked in self._port.receive_requests():
+            self._take(asked)
 
     def send_ready(self) -> None:
         """Send the answers that can be given by now."""
-        due = [waiting for waiting in self._waiting if waiting[2].ready()]
-        self._waiting = [waiting for waiting in self._waiting if waiting not in due]
-        for identity, number, later in due:
-            self._port.reply(identity, _encoded(number, later.result()))
+        due, self._waiting = _parted(self._waiting)
+        for waiting in due:
+            # A key that was taken off the list meanwhile gets nothing any more.
+            if self._guard is None or self._guard.knows(waiting.user):
+                answer = _encoded(waiting.number, waiting.later.result())
+                self._port.reply(waiting.identity, answer)
 
-    def _take(self, identity: bytes, frames: list[bytes]) -> None:
+    def _take(self, asked: Asked) -> None:
         try:
-            request = decode_request(frames)
+            request = decode_request(asked.frames)
         except WireError as error:
             self._refused[error.cause] += 1
-            failure = encode_failure(id_of(frames), ErrorCode.BAD_REQUEST, str(error))
-            self._port.reply(identity, failure)
+            failure = encode_failure(id_of(asked.frames), ErrorCode.BAD_REQUEST, str(error))
+            self._port.reply(asked.identity, failure)
         else:
-            self._answer(identity, request)
+            self._answer(asked, request)
 
-    def _answer(self, identity: bytes, request: Request) -> None:
+    def _answer(self, asked: Asked, request: Request) -> None:
         try:
-            result = self._answers.answer(request.verb, request.args)
+            result = self._result(asked, request)
         except RequestError as error:
             failure = encode_failure(request.id, ErrorCode(error.code), str(error))
-            self._port.reply(identity, failure)
+            self._port.reply(asked.identity, failure)
         else:
             if isinstance(result, Later):
-                self._waiting.append((identity, request.id, result))
+                self._waiting.append(_Waiting(asked.identity, asked.user, request.id, result))
             else:
-                self._port.reply(identity, _encoded(request.id, result))
+                self._port.reply(asked.identity, _encoded(request.id, result))
+
+    def _result(self, asked: Asked, request: Request) -> Any:
+        self._check_rate(asked.identity)
+        self._check_key(asked.user, request.verb)
+        result = self._answers.answer(request.verb, request.args)
+        if isinstance(result, Later):
+            self._check_waiting(asked.identity)
+        return result
+
+    def _check_key(self, user: str, verb: str) -> None:
+        try:
+            if self._guard is not None:
+                self._guard.check_verb(user, verb)
+        except NotAllowed:
+            self._refused["key"] += 1
+            raise
+
+    def _check_rate(self, identity: bytes) -> None:
+        wait = self._limit.wait(identity, self._clock())
+        if wait:
+            text = f"one connection may ask {REQUEST_RATE:g} times per second; wait {wait:.3f} s"
+            raise self._too_many(text)
+
+    def _check_waiting(self, identity: bytes) -> None:
+        if sum(waiting.identity == identity for waiting in self._waiting) >= MAX_WAITING:
+            text = f"this connection waits for {MAX_WAITING} answers already; wait for one of them"
+            raise self._too_many(text)
+
+    def _too_many(self, text: str) -> RequestError:
+        self._refused["rate"] += 1
+        code = ErrorCode.TOO_MANY_REQUESTS
+        return RequestError(code, code.wire_name, f"{code.wire_name}: {text}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Who waits for which answer."""
+
+    identity: bytes
+    user: str
+    number: int
+    later: Later
+
+
+def _parted(waiting: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
+    """Those whose answer can be given, and the rest."""
+    due: list[_Waiting] = []
+    rest: list[_Waiting] = []
+    for one in waiting:
+        (due if one.later.ready() else rest).append(one)
+    return due, rest
 
 
 def _encoded(number: int, result: Any) -> list[Buffer]:

@@ -31,6 +31,11 @@ class WriterSettings:
         Endpoints to bind.
     durability : {"fsync", "os", "none"}
         What a commit waits for.
+    keys : str
+        Directory of the keys; empty: none, and whoever reaches the sockets may do all.
+    trusted : list of dict
+        Keys that are let in beside those on the list, for this daemon's life: the fields of
+        `h5daq.flow.roles.Key`.
     make_directory : bool
         Make `directory` if it is missing. A writer that is started again must not: what it wrote
         to is gone, with a disk that was unmounted perhaps, and nothing may go to another in its
@@ -62,6 +67,8 @@ class WriterSettings:
     overlay_bytes: int = 64 << 20
     log_level: str = "INFO"
     insecure: bool = False
+    keys: str = ""
+    trusted: list[dict[str, Any]] = field(default_factory=list)
     make_directory: bool = True
 
     def to_bytes(self) -> bytes:
@@ -78,6 +85,12 @@ class WriterSettings:
     def run_path(self) -> str:
         """The directory of the vault under which the run's jobs appear."""
         return self.run_name.strip("/") or "run"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody on the network may command the run: tcp without keys."""
+        endpoints = (self.data, self.requests, self.signals)
+        return not self.keys and any(endpoint.startswith("tcp://") for endpoint in endpoints)
 
     def run_options(self) -> dict[str, Any]:
         """What the run's record keeps of it, for the files' heads and for a replay."""

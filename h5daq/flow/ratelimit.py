@@ -1,0 +1,75 @@
+"""How often a connection may ask: a bucket of tokens each, and the limits of this writer.
+
+A bucket holds up to `burst` tokens and gets `rate` of them per second; a request takes one. Who
+asks one question after the other never empties it, and `h5daq.client` waits when it does; who
+floods is answered with an error, which costs next to nothing.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "MAX_CONTEXTS",
+    "MAX_LISTENERS",
+    "MAX_WAITING",
+    "REQUEST_BURST",
+    "REQUEST_RATE",
+    "RateLimit",
+]
+
+REQUEST_RATE = 2_000.0
+"""Requests per second and connection, in the long run."""
+
+REQUEST_BURST = 10_000.0
+"""Requests of one connection that may come at once."""
+
+MAX_WAITING = 64
+"""Answers that one connection may wait for at a time (flush, stop)."""
+
+MAX_CONTEXTS = 1_000
+"""Contexts that one session may hold; more are to be refused with TOO_MANY_REQUESTS."""
+
+MAX_LISTENERS = 1_000
+"""Signals that one context may be registered for; more are to be refused likewise."""
+
+_MOST_BUCKETS = 4_096
+
+
+class RateLimit:
+    """A token bucket per connection; pure, `now` is any clock that never goes back.
+
+    Parameters
+    ----------
+    rate : float
+        Tokens per second.
+    burst : float
+        Most tokens.
+
+    Examples
+    --------
+    >>> limit = RateLimit(rate=10, burst=2)
+    >>> [limit.wait(b"a", now=0.0) for _ in range(3)]
+    [0.0, 0.0, 0.1]
+    >>> limit.wait(b"b", now=0.0), limit.wait(b"a", now=0.1)
+    (0.0, 0.0)
+    """
+
+    def __init__(self, rate: float = REQUEST_RATE, burst: float = REQUEST_BURST) -> None:
+        self._rate, self._burst = rate, burst
+        self._buckets: dict[bytes, tuple[float, float]] = {}
+
+    def wait(self, who: bytes, now: float) -> float:
+        """Take a token: 0 if there was one, else the seconds until there is."""
+        tokens, then = self._buckets.get(who, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - then) * self._rate)
+        if len(self._buckets) >= _MOST_BUCKETS and who not in self._buckets:
+            self._forget(now)
+        granted = tokens >= 1.0 - 1e-9
+        self._buckets[who] = (tokens - 1.0 if granted else tokens, now)
+        return 0.0 if granted else (1.0 - tokens) / self._rate
+
+    def _forget(self, now: float) -> None:
+        """Drop the buckets that are full by now; if there are none, those that are fullest."""
+        level = {who: t + (now - then) * self._rate for who, (t, then) in self._buckets.items()}
+        fullest = sorted(level, key=level.__getitem__)[_MOST_BUCKETS // 2 :]
+        for who in {*fullest, *(who for who, tokens in level.items() if tokens >= self._burst)}:
+            del self._buckets[who]
