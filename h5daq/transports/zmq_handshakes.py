@@ -8,6 +8,7 @@ list a minute later: that is done here, when the owner of the socket finds that 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import struct
 import time
 
@@ -42,25 +43,34 @@ class Handshakes:
         Not connected yet.
     endpoint : str
         What the socket will be connected to.
+    watch : bool
+        Whether to listen at all: it takes two sockets of ZeroMQ.
     """
 
-    def __init__(self, context: Context, socket: Socket, endpoint: str) -> None:
+    def __init__(
+        self, context: Context, socket: Socket, endpoint: str, *, watch: bool = True
+    ) -> None:
         self._socket, self._endpoint = socket, endpoint
         self._last, self._again_at = 0, 0.0
-        address = f"inproc://h5daq-handshakes-{id(self)}"
+        self._events = self._listen(context, socket) if watch else None
+
+    def _listen(self, context: Context, socket: Socket) -> Socket:
+        # The address of an earlier one may not be free again yet.
+        address = f"inproc://h5daq-handshakes-{secrets.token_hex(8)}"
         socket.monitor(address, _SUCCEEDED | sum(_TEXTS))
-        self._events: Socket = context.socket(zmq.PAIR)
+        events: Socket = context.socket(zmq.PAIR)
         # ZeroMQ's thread would wait for room, and all connections with it.
-        self._events.rcvhwm = 0
-        self._events.linger = 0
-        self._events.connect(address)
+        events.rcvhwm = 0
+        events.linger = 0
+        events.connect(address)
+        return events
 
     def refusal(self, *, sure: bool = False) -> str:
         """What was wrong with the last handshake; empty if nothing was, or there was none.
 
         With `sure` only what can be nothing else: a writer may also die during a handshake.
         """
-        while not self._events.closed and self._events.poll(0):
+        while self._events is not None and self._events.poll(0):
             event, _ = _EVENT.unpack(self._events.recv_multipart()[0])
             # What is known exactly isn't overwritten by what may have many causes.
             if event != _VAGUE or self._last in (0, _SUCCEEDED):
@@ -78,6 +88,7 @@ class Handshakes:
 
     def close(self) -> None:
         """Listen no more. Twice does no harm."""
-        if not self._events.closed:
+        if self._events is not None:
             self._socket.disable_monitor()
             self._events.close(linger=0)
+            self._events = None

@@ -84,7 +84,9 @@ class Subscription:
 
     def _open(self, endpoint: str) -> None:
         self._socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
-        self._handshakes = Handshakes(self._context, self._socket, endpoint)
+        # Within a machine and without keys there is no handshake that could fail.
+        watch = self._keys is not None or endpoint.startswith("tcp:")
+        self._handshakes = Handshakes(self._context, self._socket, endpoint, watch=watch)
         for prefix in self._prefixes:
             self._socket.subscribe(prefix)
         try:

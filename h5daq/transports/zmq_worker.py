@@ -131,7 +131,7 @@ class WorkerLink(Closing):
     def _open(self, data: str) -> Socket:
         push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0)
         push.immediate = True
-        self._handshakes = Handshakes(self._context, push, data)
+        self._handshakes = Handshakes(self._context, push, data, watch=self._keys is not None)
         show(push, self._keys)
         connect(push, data)
         return push
