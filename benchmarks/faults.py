@@ -26,8 +26,10 @@ from typing import Any
 import psutil
 
 import h5daq
+from benchmarks import fault_kills
 from benchmarks.common import arguments, scratch, show
 from benchmarks.fault_check import Findings, Told, verify
+from benchmarks.fault_kinds import Fault, by_name
 from benchmarks.fault_prey import Prey
 from h5daq.errors import FileBusy, NoAnswer
 from h5daq.storage.recovery import recover_run
@@ -36,14 +38,13 @@ ROOT = Path(h5daq.__file__).parents[1]
 PATIENCE = 60.0
 DRAIN_SECONDS = 5.0
 
-KINDS = (
-    "writer", "worker", "nursery", "writer and worker", "writer twice", "writer in a checkpoint",
-    "writer at a rollover", "writer stopped", "worker at once",
-)  # fmt: skip
+KINDS: dict[str, Fault] = by_name(fault_kills.KINDS)
 """Faults after which the run goes on."""
 
-ENDS = ("daemon", "all", "daemon and writer", "daemon in a checkpoint", "clean")
-"""What a round ends with."""
+ENDS: dict[str, Fault] = by_name(fault_kills.ENDS)
+"""What a round ends with, beside a stop in order."""
+
+CLEAN = "clean"
 
 
 class Listener(threading.Thread):
@@ -148,42 +149,15 @@ class Campaign:
 
     def _fault(self, kind: str) -> None:
         self.faults[kind] += 1
-        victims = kind.split(" ")[0]
-        if kind == "writer stopped":
-            self.prey.halt("writer", 1.0)
-        elif kind == "writer in a checkpoint":
-            self._await_change(lambda: _stamps(self.folder / "data", ".*.redo"))
-            self.prey.kill("writer")
-        elif kind == "writer at a rollover":
-            self._await_change(lambda: _names(self.folder / "data"))
-            self.prey.kill("writer")
-        elif kind == "writer and worker":
-            self.prey.kill("writer", "worker")
-        else:
-            self.prey.kill(victims, one=self.random)
-        if kind in ("writer twice", "worker at once"):
-            # Right in what it does when it is started again.
-            self.prey.await_new(victims, 10.0)
-            time.sleep(self.random.uniform(0.0, 0.6))
-            self.prey.kill(victims, one=self.random)
-
-    def _await_change(self, look: Callable[[], Any]) -> None:
-        before, deadline = look(), time.monotonic() + 5.0
-        while look() == before and time.monotonic() < deadline:
-            continue
-        time.sleep(self.random.choice((0.0, 0.0, 0.0005, 0.002, 0.01, 0.05)))
+        KINDS[kind].act(self)
 
     def _end(self, daemon: subprocess.Popen[str], end: str) -> None:
         self.faults[f"end: {end}"] += 1
         self.prey.look()
-        if end == "clean":
+        if end == CLEAN:
             self._stop(daemon)
             return
-        if end == "daemon in a checkpoint":
-            self._await_change(lambda: _stamps(self.folder / "data", ".*.redo"))
-        roles = {"all": ("daemon", "writer", "nursery", "worker"),
-                 "daemon and writer": ("daemon", "writer")}.get(end, ("daemon",))  # fmt: skip
-        self.prey.kill(*roles)
+        ENDS[end].act(self)
         daemon.wait()
         if self.random.random() < 0.5:
             self._recover()
@@ -213,7 +187,7 @@ class Campaign:
         # Twice: what orphans of a killed daemon have put into a spool comes with the next start.
         self.prey.await_end(PATIENCE)
         for _ in range(2):
-            self.round([], "clean", lambda: 0.3)
+            self.round([], CLEAN, lambda: 0.3)
         out, _ = self._reader.communicate("stop\n", timeout=PATIENCE)
         seen = json.loads(out)
         self._check_nothing_open()
@@ -240,20 +214,6 @@ class Campaign:
         for process in self._begun:
             process.kill()
             process.communicate()
-
-
-def _stamps(directory: Path, pattern: str) -> list[tuple[str, int]]:
-    found = []
-    for path in directory.glob(pattern):
-        try:
-            found.append((path.name, path.stat().st_mtime_ns))
-        except FileNotFoundError:
-            continue
-    return sorted(found)
-
-
-def _names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.glob("*.hdf5"))
 
 
 def _digests(directory: Path) -> dict[str, str]:
@@ -291,12 +251,12 @@ def main() -> int:
         fixed = {n: f"ipc://{folder}/tmp/{n}" for n in ("data", "requests", "signals")}
         options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
         campaign = Campaign(folder, args.seed, **options)
-        dice = campaign.random
+        dice, possible = campaign.random, [name for name, f in KINDS.items() if not f.unfit()]
         until = time.monotonic() + 60 * args.minutes
         try:
             while time.monotonic() < until:
-                kinds = dice.choices(KINDS, k=dice.randint(1, 5))
-                campaign.round(kinds, dice.choice(ENDS), lambda: dice.uniform(0.0, 2.0))
+                kinds = dice.choices(possible, k=dice.randint(1, 5))
+                campaign.round(kinds, dice.choice([*ENDS, CLEAN]), lambda: dice.uniform(0.0, 2.0))
             found = campaign.finish()
             report(campaign, found)
         finally:
