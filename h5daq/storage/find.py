@@ -48,8 +48,15 @@ def find_file(planned: Path, file_id: int, *, anywhere: bool) -> Path | None:
 
 
 def free_path(planned: Path, own: Path | None = None) -> Path:
-    """`planned`, or the first of its numbered variants, that is free or `own`."""
-    return next(path for path in _paths(planned) if path == own or not path.exists())
+    """`planned`, or the first of its numbered variants, that is free or `own`.
+
+    Also another name of `own`: a kill in the middle of a rename can leave both.
+    """
+    return next(path for path in _paths(planned) if not path.exists() or _is_same(path, own))
+
+
+def _is_same(path: Path, own: Path | None) -> bool:
+    return own is not None and (path == own or (own.exists() and path.samefile(own)))
 
 
 def run_files(directory: Path) -> dict[int, Path]:

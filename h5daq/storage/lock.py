@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from h5daq.errors import FileBusy, StorageError
+from h5daq.storage.disk import Disk
 
 __all__ = ["DirectoryLock", "make_directory"]
 
@@ -29,7 +30,7 @@ def make_directory(directory: Path) -> None:
         If it can't be made; names what is in the way.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        Disk().make_directory(directory)
     except OSError as error:
         text = f"the directory can't be made: {os.strerror(error.errno or 0)}"
         raise StorageError(error.errno, text, str(error.filename or directory)) from error
@@ -102,7 +103,9 @@ class DirectoryLock:
 
     def _open(self) -> int:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            Disk().make_directory(self.path.parent)
+            # A process that was killed may have made it, and not have come to this.
+            Disk().sync_directory(self.directory)
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise self._impossible(error) from error

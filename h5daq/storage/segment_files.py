@@ -62,7 +62,9 @@ class SegmentFiles:
         self._retired: list[_Spare] = []
         self._most_spares = max(1, _SPARE_BYTES // segment_bytes)
         with _named("the journal's directory can't be made", directory):
-            directory.mkdir(parents=True, exist_ok=True)
+            disk.make_directory(directory)
+            # A process that was killed may have made it, and not have come to this.
+            disk.sync_directory(directory.parent)
 
     def begin(self, number: int, lsn: int, synced_lsn: int, snapshot: bytes) -> Segment:
         """A segment with nothing but its head, which is written but not synced.
