@@ -102,20 +102,22 @@ def chains(parts: list[RunPart], wrong: list[str]) -> Iterator[list[RunPart]]:
         yield files
 
 
-def verify(folder: Path, told: Told, killed: dict[int, int]) -> Findings:
+def verify(folder: Path, data: Path, told: Told, killed: dict[int, int]) -> Findings:
     """Read all files and account for each row.
 
     Parameters
     ----------
     folder : Path
-        With ``data`` and ``truth`` in it.
+        With ``truth`` in it.
+    data : Path
+        The run files.
     told : Told
         What the signals said.
     killed : dict
         Process id to the time (ns) of its kill.
     """
     found = Findings()
-    parts = [read_part(path) for path in sorted((folder / "data").glob("*.hdf5"))]
+    parts = [read_part(path) for path in sorted(data.glob("*.hdf5"))]
     found.counts["files"] = len(parts)
     rows: dict[Key, list[np.ndarray]] = defaultdict(list)
     lost: Counter[str] = Counter()
@@ -123,7 +125,7 @@ def verify(folder: Path, told: Told, killed: dict[int, int]) -> Findings:
         _check_run(files, told, found, lost, rows)
     _check_births(rows, produced_in(folder / "truth"), told, killed, found, lost)
     found.counts["counted as lost"] = lost.total()
-    _check_leftovers(folder, found)
+    _check_leftovers(folder, data, found)
     return found
 
 
@@ -200,8 +202,7 @@ def _count(found: Findings, job: str, numbers: np.ndarray) -> None:
         found.wrong.append(f"{job}: gaps between numbers: {numbers[0]}, {np.unique(steps)}")
 
 
-def _check_leftovers(folder: Path, found: Findings) -> None:
-    data = folder / "data"
+def _check_leftovers(folder: Path, data: Path, found: Findings) -> None:
     names = [p.name for p in data.iterdir() if p.name.endswith((".redo", ".part"))]
     names += [str(p) for p in (data / ".h5daq" / "refused").glob("*")]
     names += [str(p) for p in (folder / "state").rglob("*.rows")]

@@ -296,7 +296,9 @@ class Shim:
 
     def _follow(self, old: str, new: str) -> None:
         """What is open is known by its newest name."""
-        self._paths = {fd: new if path == old else path for fd, path in self._paths.items()}
+        for fd, path in list(self._paths.items()):
+            if path == old:
+                self._paths[fd] = new
 
     def _link(self, old: Any, new: Any, **more: Any) -> None:
         name = self._below(old)

@@ -89,8 +89,9 @@ def main() -> int:
     """Run until told to stop; the exit code says whether that went well."""
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
     segment_bytes = options.pop("segment_bytes", 0)
+    data = options.pop("directory", str(folder / "data"))
     h5daq.setup_logging("DEBUG", False, folder / "log.txt")
-    daemon = h5daq.DAQDaemon(jobs_of(str(folder / "truth")), "run", directory=folder / "data",
+    daemon = h5daq.DAQDaemon(jobs_of(str(folder / "truth")), "run", directory=data,
                              **options)  # fmt: skip
     if segment_bytes:
         # No choice of a user's: with small segments, kills meet the change from one to the next.

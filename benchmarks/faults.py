@@ -26,19 +26,21 @@ from typing import Any
 import psutil
 
 import h5daq
-from benchmarks import fault_kills
+from benchmarks import fault_disk, fault_kills
 from benchmarks.common import arguments, scratch, show
 from benchmarks.fault_check import Findings, Told, verify
+from benchmarks.fault_disk import Mount
 from benchmarks.fault_kinds import Fault, by_name
 from benchmarks.fault_prey import Prey
 from h5daq.errors import FileBusy, NoAnswer
 from h5daq.storage.recovery import recover_run
 
 ROOT = Path(h5daq.__file__).parents[1]
+HOOKS = ROOT / "benchmarks" / "fault_hooks"
 PATIENCE = 60.0
 DRAIN_SECONDS = 5.0
 
-KINDS: dict[str, Fault] = by_name(fault_kills.KINDS)
+KINDS: dict[str, Fault] = by_name(fault_kills.KINDS, fault_disk.KINDS)
 """Faults after which the run goes on."""
 
 ENDS: dict[str, Fault] = by_name(fault_kills.ENDS)
@@ -80,21 +82,28 @@ class Campaign:
 
     def __init__(self, folder: Path, seed: int, **options: Any) -> None:
         self.folder, self.random = folder, random.Random(seed)
+        self.disk = Mount(folder / "disk")
+        self.data, self.orders = folder / "disk" / "data", folder / "orders"
         self.faults: Counter[str] = Counter()
+        self.points: Counter[str] = Counter()
         self.told, self.wrong = Told(), list[str]()
         self.prey = Prey()
         self.options = {
             "write_period": 0.3, "rollover_interval_dict": {"seconds": 3}, "rollover_grace": 1.0,
-            "drain_timeout": DRAIN_SECONDS, "signal_rate": 200.0, **options,
+            "drain_timeout": DRAIN_SECONDS, "signal_rate": 200.0,
+            "directory": str(self.data), **options,
         }  # fmt: skip
-        for name in ("data", "truth", "state", "tmp"):
+        self.data.mkdir()
+        for name in ("truth", "state", "tmp"):
             (folder / name).mkdir()
         self.environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"),
-            "TMPDIR": str(folder / "tmp"),
+            **os.environ, "XDG_STATE_HOME": str(folder / "state"), "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{HOOKS}", "H5DAQ_FAULTS": str(self.data),
+            "H5DAQ_FAULT_ORDERS": str(self.orders),
         }  # fmt: skip
+        self.requests = ""
         self._begun: list[subprocess.Popen[str]] = []
-        self._reader = self._spawn("fault_reader", str(folder / "data"), str(seed))
+        self._reader = self._spawn("fault_reader", str(self.data), str(seed))
 
     def _spawn(self, module: str, *words: str) -> subprocess.Popen[str]:
         with open(self.folder / "stderr.txt", "a") as errors:
@@ -111,6 +120,7 @@ class Campaign:
     def round(self, kinds: Sequence[str], end: str, pause: Callable[[], float]) -> None:
         """Start, do those faults one after the other, and come to an end."""
         daemon, about = self._start()
+        self.requests = about["requests"]
         listener = Listener(about["signals"], about["run"], self.told)
         listener.start()
         self._await_news(listener, "the start")
@@ -175,7 +185,7 @@ class Campaign:
     def _recover(self) -> None:
         """What ``h5daq recover`` does, unless the old writer is still at work."""
         try:
-            recover_run(self.folder / "data")
+            recover_run(self.data)
             self.faults["recovered by hand"] += 1
         except FileBusy:
             self.faults["recovery refused"] += 1
@@ -191,7 +201,7 @@ class Campaign:
         out, _ = self._reader.communicate("stop\n", timeout=PATIENCE)
         seen = json.loads(out)
         self._check_nothing_open()
-        found = verify(self.folder, self.told, self.prey.killed)
+        found = verify(self.folder, self.data, self.told, self.prey.killed)
         found.counts.update({f"reader {k}": v for k, v in seen["counts"].items()})
         # Beyond ``overlay_bytes`` a checkpoint does not wait for a reader to leave.
         if "overlay_bytes" not in self.options:
@@ -200,7 +210,7 @@ class Campaign:
         return found
 
     def _check_nothing_open(self) -> None:
-        data = self.folder / "data"
+        data = self.data
         before = _digests(data)
         report = recover_run(data)
         if report.run or report.sealed or report.finished:
@@ -214,6 +224,7 @@ class Campaign:
         for process in self._begun:
             process.kill()
             process.communicate()
+        self.disk.close()
 
 
 def _digests(directory: Path) -> dict[str, str]:
@@ -238,20 +249,28 @@ def options_of(seed: int) -> dict[str, Any]:
 def report(campaign: Campaign, found: Findings) -> None:
     """Print the account."""
     show("faults", [(kind, str(n)) for kind, n in sorted(campaign.faults.items())])
+    if campaign.points:
+        show("points at which calls failed or the writer died",
+             [(point, str(n)) for point, n in sorted(campaign.points.items())])  # fmt: skip
     show("kills", [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())])
     rows = [(name, f"{n:,}") for name, n in found.counts.items()]
     show("rows", [*rows, ("longest tail of a killed spool", f"{found.longest_tail} rows")])
     show(f"wrong: {len(found.wrong)}", [("", text) for text in found.wrong[:40]] or [("", "none")])
 
 
+def chosen(only: str) -> list[str]:
+    """Names of the faults that can be done here; those with `only` in their name."""
+    return [name for name, f in KINDS.items() if only in name and not f.unfit()]
+
+
 def main() -> int:
     """Tear at it for some minutes."""
-    args = arguments(__doc__, minutes=3.0, seed=1, keep="")
+    args = arguments(__doc__, minutes=3.0, seed=1, keep="", only="")
     with scratch(args.directory) as folder:
         fixed = {n: f"ipc://{folder}/tmp/{n}" for n in ("data", "requests", "signals")}
         options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
         campaign = Campaign(folder, args.seed, **options)
-        dice, possible = campaign.random, [name for name, f in KINDS.items() if not f.unfit()]
+        dice, possible = campaign.random, chosen(args.only)
         until = time.monotonic() + 60 * args.minutes
         try:
             while time.monotonic() < until:

@@ -19,7 +19,15 @@ from typing import Any
 
 from h5daq.errors import NoAnswer, StorageError
 from h5daq.flow.closing import Closing
-from h5daq.flow.requests import Answer, Failure, Reply, Request, decode_answer, encode_request
+from h5daq.flow.requests import (
+    Answer,
+    ErrorCode,
+    Failure,
+    Reply,
+    Request,
+    decode_answer,
+    encode_request,
+)
 from h5daq.flow.topics import parse, prefixes
 from h5daq.transports.zmq import ClientLink, SubscriberLink
 
@@ -79,6 +87,8 @@ class Client(Closing):
         ------
         RequestError
             If the writer refuses.
+        StorageError
+            If it can't do so for the state of its disk.
         NoAnswer
             If nothing comes in time; names the endpoint.
         """
@@ -87,6 +97,8 @@ class Client(Closing):
         with self._lock:
             answer = self._ask(request, timeout, patience)
         if isinstance(answer, Failure):
+            if answer.code == ErrorCode.STORAGE:
+                raise StorageError(f"{verb}: {answer.message}")
             raise answer.error()
         return answer.result if isinstance(answer, Reply) else None
 

@@ -50,6 +50,8 @@ class Desk:
         self._last_seq = 0
         self._releases = Releases()
         self.stopping = False
+        self.left = ""
+        """Why a stop has left rows in the journal, instead of bringing them into the files."""
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -206,7 +208,8 @@ class Desk:
         """What a stop leaves: the sealed files, and the rows that unreachable workers hold."""
         held = {job: self._held(job) for job in self.unfinished()}
         left = {job: rows for job, rows in held.items() if rows > 0}
-        return {"files": [str(path) for path in self._builder.sealed], "held": left}
+        report = {"files": [str(path) for path in self._builder.sealed], "held": left}
+        return {**report, "left": self.left} if self.left else report
 
     def _held(self, job: str) -> int:
         """What its worker held when it last said so, less what was taken since: it may be dead."""

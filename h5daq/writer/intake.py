@@ -157,13 +157,13 @@ class Intake:
             self._append(message)
         else:
             self._append(message)
-        self.stalled = ""
 
     def _append(self, message: memoryview | bytes) -> int:
         lsn = self._journal.append(message)
         self.note.bytes += len(message)
         self.journaled_bytes += len(message)
         self.ledger.apply(message)
+        self.stalled = ""
         return lsn
 
     def _rows(self, head: Head, message: memoryview) -> None:
@@ -171,6 +171,7 @@ class Intake:
         newest = float(batch.times().max())
         self.record(self._planner.before_rows(self.ledger, newest, self._clock()))
         self._journal.append(message)
+        self.stalled = ""
         self.ledger.apply_rows(head, batch)
         self.note.bytes += len(message)
         self.journaled_bytes += len(message)

@@ -23,10 +23,7 @@ from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import Calendar
 from h5daq.logs import log_remote
 from h5daq.storage.checkpoint import Builder
-from h5daq.storage.recovery import (
-    Recovered,
-    mark_kept,
-)
+from h5daq.storage.recovery import Recovered, mark_kept
 from h5daq.transports.base import Events
 from h5daq.transports.zmq import WriterPort
 from h5daq.writer.answers import Answers
@@ -35,6 +32,7 @@ from h5daq.writer.desk import Desk
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
 from h5daq.writer.opening import Opened
+from h5daq.writer.patience import Patience
 from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
@@ -95,10 +93,25 @@ class Writer:
         self._opened = Opened(self.settings, _MEMORY_BYTES)
         self.recovered, self.journal = self._opened.recovered, self._opened.journal
         self._ledger = self._opened.ledger
+        self._report_recovered()
         self.port = WriterPort(self.settings.data, self.settings.requests, self.settings.signals)
         self._assemble(self._opened.builder)
         self._begin_run()
         self._save_endpoints()
+
+    def _report_recovered(self) -> None:
+        """Say what the last writer left to do, if it did not end in order."""
+        found = self.recovered
+        if found.finished or found.run:
+            log.warning(
+                "went on where the last writer stopped: %d journal entries read again, "
+                "unfinished changes settled in: %s; run sealed as interrupted: %s",
+                found.entries,
+                ", ".join(path.name for path in found.finished) or "no file",
+                found.run or "none",
+            )
+        elif found.entries:
+            log.info("read %d journal entries again; the files are whole", found.entries)
 
     def _assemble(self, builder: Builder) -> None:
         settings = self.settings
@@ -135,6 +148,9 @@ class Writer:
             self.publisher,
             self.committer,
             builder,
+        )
+        self._patience_with_disk = Patience(
+            self.desk.trouble, lambda: (self.journal.synced, self.store.done_lsn)
         )
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(self.port, answers, self.intake.refused)
@@ -311,7 +327,7 @@ class Writer:
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
-        if not self.intake.end():
+        if not self.intake.end() and not self._gives_up():
             return
         self.notes.deliver(self.intake.collect())
         self.notes.close()
@@ -320,6 +336,7 @@ class Writer:
         self._outlast(self.store)
         self._close_journal()
         self._report_held()
+        self._report_left()
         self.stopped = True
 
     def _outlast(self, thread: threading.Thread) -> None:
@@ -327,7 +344,17 @@ class Writer:
         while thread.is_alive() and self._failure is None:
             thread.join(0.1)
             self.replies.receive()
+            self.replies.send_ready()
+            self._gives_up()
         self._raise_failure()
+
+    def _gives_up(self) -> bool:
+        """Whether the disk has kept a stop waiting for too long; the threads are told then."""
+        if not self.desk.left and (trouble := self._patience_with_disk.over()):
+            self.desk.left = trouble
+            self.committer.abandon()
+            self.store.abandon()
+        return bool(self.desk.left)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -340,6 +367,16 @@ class Writer:
         except StorageError as error:
             # Everything is in the files; the next start looks at them once more.
             log.warning("the journal could not be closed: %s", error)
+
+    def _report_left(self) -> None:
+        """Say what is not in the files, when the disk did not take it."""
+        if self.desk.left:
+            inside = sum(job.rows for job in self.builder.ledger.jobs.values())
+            rows = sum(self.publisher.totals.values()) - inside
+            kept = self.settings.durability != "none"
+            fate = "stay in the journal for the next start" if kept else "are lost: no journal"
+            log.error("stopped on a disk that takes nothing (%s): %d committed rows %s",
+                      self.desk.left, rows, fate)  # fmt: skip
 
     def _report_held(self) -> None:
         for job, held in self.desk.stop_report()["held"].items():

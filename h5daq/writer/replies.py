@@ -63,7 +63,7 @@ class Replies:
         due = [waiting for waiting in self._waiting if waiting[2].ready()]
         self._waiting = [waiting for waiting in self._waiting if waiting not in due]
         for identity, number, later in due:
-            self._port.reply(identity, _encoded(number, later.result()))
+            self._port.reply(identity, _result(number, later))
 
     def _take(self, identity: bytes, frames: list[bytes]) -> None:
         try:
@@ -86,6 +86,13 @@ class Replies:
                 self._waiting.append((identity, request.id, result))
             else:
                 self._port.reply(identity, _encoded(request.id, result))
+
+
+def _result(number: int, later: Later) -> list[Buffer]:
+    try:
+        return _encoded(number, later.result())
+    except RequestError as error:
+        return encode_failure(number, ErrorCode(error.code), str(error))
 
 
 def _encoded(number: int, result: Any) -> list[Buffer]:
