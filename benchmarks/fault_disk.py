@@ -31,6 +31,7 @@ __all__ = ["KINDS", "Mount", "may_mount", "trouble_of"]
 
 _PATIENCE = 60.0
 _SIZE = 512 << 20
+_CAUSES = [os.strerror(n) for n in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO)]
 _KINDS_OF_FILE = ("journal", "run file", "redo log", "new file")
 
 
@@ -97,7 +98,12 @@ def _until_told(campaign: Campaign, kind: str) -> None:
         if time.monotonic() > deadline:
             campaign.wrong.append(f"{kind}: the status never said that anything was wrong")
             return
-    campaign.faults[f"said: {said.rsplit(': ', 1)[-1]:.40}"] += 1
+    campaign.faults[f"said: {_cause(said)}"] += 1
+
+
+def _cause(said: str) -> str:
+    """A trouble without the names of files."""
+    return next((text for text in _CAUSES if text in said), said)
 
 
 def _full(campaign: Campaign) -> None:

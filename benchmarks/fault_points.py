@@ -36,6 +36,7 @@ __all__ = [
     "Killing",
     "campaign",
     "enumerate_kills",
+    "fail_and_recover",
     "kill_and_recover",
     "killed_at",
     "look",
@@ -129,6 +130,32 @@ def kill_and_recover(
     return done
 
 
+def fail_and_recover(
+    folder: Path, number: int, error: int, times: int, before: Callable[[Shim], None] = modern
+) -> Killing:
+    """Let `times` calls fail from that one on; the writer goes on, or its successor does."""
+    folder.mkdir()
+    done, told = Killing(), dict[str, int]()
+
+    def judge(call: Call) -> Verdict:
+        if not number <= call.number < number + times:
+            return PASS
+        with open(folder / "point", "a") as points:
+            points.write(f"{point_name(call)}\n")
+        return Verdict(error=error)
+
+    life = live(folder, "run", judge, before=before)
+    done.points = (folder / "point").read_text().splitlines()
+    if life.error:
+        # What a writer may end with is an error of ours, as of a sync that failed.
+        if not life.report.get("storage"):
+            done.wrong.append(f"{done.points}: {life.error}")
+        told, life = dict(promised(folder)), live(folder, "run")
+    done.wrong += [f"{done.points}: {flaw}" for flaw in _check_end(folder, life, told)]
+    shutil.rmtree(folder)
+    return done
+
+
 def look(folder: Path) -> Iterator[str]:
     """What plain h5py finds in the files as a kill left them, that nobody may ever see."""
     for path in sorted((folder / "data").glob("*.hdf5")):
@@ -152,7 +179,8 @@ def _check_end(folder: Path, life: Life, told: dict[str, int]) -> Iterator[str]:
         return
     yield from life.forgot(told)
     yield from account(folder, everything(), everything())
-    yield from nothing_to_recover(folder)
+    if life.report["marked"]:
+        yield from nothing_to_recover(folder)
 
 
 def campaign(folder: Path, seed: int, seconds: float) -> tuple[Counter[str], list[str]]:

@@ -20,7 +20,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-CLEAN = ("unable to lock file", "already open for write", "No such file")
+CLEAN = (
+    "unable to lock file", "already open for write", "No such file", "bad superblock version",
+)  # fmt: skip
 """Refusals that are allowed: a checkpoint is being applied, or the file has just got its name."""
 
 

@@ -8,6 +8,7 @@ writer is a forked process; what it has promised stands in the file ``told`` bes
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import logging
@@ -17,15 +18,16 @@ import signal
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from benchmarks.fault_check import chains, read_part
 from benchmarks.fault_shim import PASS, Call, Event, Judge, Shim
+from h5daq.errors import StorageError
 from h5daq.flow import wire
 from h5daq.flow.batch import Batch
 from h5daq.flow.planner import Planner
@@ -42,6 +44,9 @@ __all__ = ["JOBS", "Life", "account", "calls_of", "everything", "live", "nothing
 
 STEPS, ROWS = 9, 25
 START, TICK = 1_000_000.0, 0.1
+_PATIENCE = 12
+"""How often a writer of the story tries the same thing again."""
+
 WAVE_ROWS, WAVE = 4, 2500
 
 JOBS = {
@@ -87,6 +92,7 @@ class Writer:
 
     def __init__(self, directory: Path, run: str, told: Callable[[str, int], None]) -> None:
         self.now, self._told = START, told
+        self.marked = False
         settings = WriterSettings(
             str(directory), run, "", "", "", run_name="story", rollover={"seconds": 5},
             write_period=1.0, segment_bytes=96 << 10, overlay_bytes=1 << 16,
@@ -107,37 +113,62 @@ class Writer:
         return earlier | {job: state.next.get(1, 0) for job, state in self.ledger.jobs.items()}
 
     def take(self, worker: Worker, end: int) -> None:
-        """Take a worker's hello, and its rows up to `end` as far as they are not there."""
+        """Take a worker's hello, and its rows up to `end`; what is not taken is sent again."""
+        for _ in range(_PATIENCE):
+            self._take(worker, end)
+            job = self.ledger.jobs.get(worker.job)
+            if job is not None and job.next.get(1, 0) >= end:
+                return
+        raise RuntimeError(f"rows are not taken: {self.intake.stalled}")
+
+    def _take(self, worker: Worker, end: int) -> None:
         self.intake.take(memoryview(worker.hello()))
-        first = self.ledger.jobs[worker.job].next[1]
+        job = self.ledger.jobs.get(worker.job)
+        first = job.next[1] if job is not None else end
         if first < end:
             self.now = max(self.now, START + worker.seconds * end)
             self.intake.take(memoryview(worker.rows(first, end)))
 
     def commit(self) -> None:
         """Sync, and only then promise."""
-        if self.intake.stalled:
-            raise RuntimeError(self.intake.stalled)
-        self.journal.sync()
+        self._endure(self.journal.sync)
         for job, state in self.ledger.jobs.items():
             self._told(job, state.next[1])
 
     def follow(self, *, checkpoint: bool) -> None:
         """Bring what is committed into the files."""
+        self._endure(lambda: self._follow(checkpoint))
+        self.intake.tick(self.builder.checkpoint_lsn)
+
+    def _follow(self, checkpoint: bool) -> None:
         self.builder.advance(self.journal.synced)
         if checkpoint:
             self.builder.checkpoint()
         self.builder.apply_pending()
-        self.intake.tick(self.builder.checkpoint_lsn)
+
+    def _endure(self, work: Callable[[], object]) -> None:
+        """Try again while the disk fails, from the last checkpoint on; as committer and store."""
+        for attempt in range(_PATIENCE):
+            try:
+                work()
+                return
+            except StorageError:
+                if self.journal.failed or attempt == _PATIENCE - 1:
+                    raise
+                if work != self.journal.sync:
+                    self.builder.rewind()
 
     def end(self) -> None:
         """Stop in order."""
-        self.intake.record(EndRecord(self.now))
+        self._endure(lambda: self.intake.record(EndRecord(self.now)))
         self.commit()
         self.follow(checkpoint=True)
         self.builder.close()
-        mark_kept(self.journal, self.builder)
-        self.journal.close()
+        with suppress(StorageError):
+            # Everything is in the files; without the mark, the next start looks at them once more.
+            mark_kept(self.journal, self.builder)
+            self.journal.close()
+            self.marked = True
         self.opened.lock.release()
 
 
@@ -155,20 +186,20 @@ def perform(directory: Path, run: str, told: Callable[[str, int], None]) -> dict
         for worker in workers:
             writer.take(worker, target(worker.job, step))
         writer.commit()
-        with _reader(directory) if step == 3 else _nobody():
+        with _reader(directory) if step == 3 else nullcontext():
             writer.follow(checkpoint=step % 2 == 1)
     writer.end()
+    report["marked"] = writer.marked
     return report
 
 
-def _nobody() -> Any:
-    return os.scandir(os.sep)
-
-
-def _reader(directory: Path) -> h5py.File:
-    """Somebody who keeps the newest file open, so that a checkpoint has to wait."""
+@contextmanager
+def _reader(directory: Path) -> Iterator[None]:
+    """Somebody who keeps the newest file open, as HDF5 does, so that a checkpoint has to wait."""
     newest = max(directory.glob("*.hdf5"), key=lambda path: path.name)
-    return h5py.File(newest, "r")
+    with open(newest, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 @dataclass
@@ -232,7 +263,8 @@ def _perform_and_exit(
         shim.install()
         report = perform(folder / "data", run, told)
     except BaseException as error:  # noqa: BLE001 (told to the parent, whatever it is)
-        report = {"error": "".join(traceback.format_exception(error))}
+        text = "".join(traceback.format_exception(error))
+        report = {"error": text, "storage": isinstance(error, StorageError)}
     if diary:
         (folder / diary).write_bytes(pickle.dumps(events))
     (folder / "report").write_text(json.dumps(report))
@@ -254,7 +286,12 @@ def promised(folder: Path) -> dict[str, int]:
 def account(folder: Path, least: dict[str, int], most: dict[str, int]) -> Iterator[str]:
     """What is wrong with the files: each row once, in order, none missing of `least`."""
     wrong: list[str] = []
-    parts = [read_part(path) for path in sorted((folder / "data").glob("*.hdf5"))]
+    parts = []
+    for path in sorted((folder / "data").glob("*.hdf5")):
+        try:
+            parts.append(read_part(path))
+        except OSError as error:
+            wrong.append(f"{path.name}: {error}")
     numbers: dict[str, list[np.ndarray]] = defaultdict(list)
     for files in chains(parts, wrong):
         for part in files:

@@ -88,14 +88,13 @@ def say(**fields: Any) -> None:
 def main() -> int:
     """Run until told to stop; the exit code says whether that went well."""
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-    segment_bytes = options.pop("segment_bytes", 0)
+    # No choices of a user's: with small segments, kills meet the change from one to the next.
+    hidden = {k: options.pop(k) for k in ("segment_bytes", "stuck_timeout") if k in options}
     data = options.pop("directory", str(folder / "data"))
     h5daq.setup_logging("DEBUG", False, folder / "log.txt")
     daemon = h5daq.DAQDaemon(jobs_of(str(folder / "truth")), "run", directory=data,
                              **options)  # fmt: skip
-    if segment_bytes:
-        # No choice of a user's: with small segments, kills meet the change from one to the next.
-        daemon._options["segment_bytes"] = segment_bytes
+    daemon._options.update(hidden)
     try:
         daemon.start()
     except H5daqError as error:

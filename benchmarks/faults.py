@@ -196,10 +196,11 @@ class Campaign:
         """Stop everything in order, and account for all rows."""
         # Twice: what orphans of a killed daemon have put into a spool comes with the next start.
         self.prey.await_end(PATIENCE)
-        for _ in range(2):
-            self.round([], CLEAN, lambda: 0.3)
+        self.round([], CLEAN, lambda: 0.3)
+        # A reader at the very end would leave the last pages to yet another start.
         out, _ = self._reader.communicate("stop\n", timeout=PATIENCE)
         seen = json.loads(out)
+        self.round([], CLEAN, lambda: 0.3)
         self._check_nothing_open()
         found = verify(self.folder, self.data, self.told, self.prey.killed)
         found.counts.update({f"reader {k}": v for k, v in seen["counts"].items()})

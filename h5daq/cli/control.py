@@ -100,8 +100,11 @@ def _stop(args: Arguments) -> int:
         print(json.dumps(answer))
         return 1 if answer.get("left") else 0
     if answer.get("left"):
-        print(f"the disk takes nothing ({answer['left']}): what is not in the files yet stays in "
-              "the journal for the next start", file=sys.stderr)  # fmt: skip
+        print(
+            f"the files can't be finished ({answer['left']}): what is not in them yet stays in "
+            "the journal for the next start",
+            file=sys.stderr,
+        )
     print("stopped; files: " + (", ".join(answer["files"]) or "none, as there were no rows"))
     for job, rows in answer["held"].items():
         print(f"job {job}: {rows} rows are still held by its worker")

@@ -23,8 +23,8 @@ def stopped_text(report: dict[str, Any]) -> str:
         )
     if report.get("left"):
         return (
-            f"stopped, but the disk takes nothing ({report['left']}); what is committed comes "
-            "into the file with the next start, or by: h5daq recover DIRECTORY" + held
+            f"stopped, but the files can't be finished ({report['left']}); what is committed comes "
+            "into them with the next start, or by: h5daq recover DIRECTORY" + held
         )
     files = ", ".join(report["files"]) or "no file, as there were no rows"
     return f"stopped: {files}{held}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from h5daq.errors import FileBusy, FileDamaged, StorageError
 from h5daq.flow.entries import Entry
 from h5daq.flow.ledger import Effect, Ended, FileState, JobState, Ledger, Place, Sealed
 from h5daq.flow.rollover import file_name
-from h5daq.storage.find import find_file, free_path, run_files
+from h5daq.storage.find import find_files, free_path, run_files
 from h5daq.storage.layouts.run import JobHead, RunFile
 from h5daq.storage.run_record import file_format, file_head, file_options
 from h5daq.storage.transaction import recover
@@ -95,6 +95,7 @@ class Builder:
         self.lsn = lsn
         self.bytes_waiting = self.bytes_read = 0
         self.sealed: list[Path] = []
+        self._gone: set[int] = set()
         self.redo_bytes = 0
         self.refused_rows: dict[str, int] = {}
 
@@ -149,6 +150,10 @@ class Builder:
             run_file.apply_pending()
         self._unapplied = {path for path in self._unapplied if _still_waits(path)}
 
+    def watch(self, paths: Iterable[Path]) -> None:
+        """Apply what waits in these files, too, as soon as their readers let go of them."""
+        self._unapplied |= set(paths)
+
     def rewind(self) -> None:
         """Forget what no checkpoint holds yet: the same entries will be read again."""
         for run_file in self._files.values():
@@ -188,6 +193,7 @@ class Builder:
         try:
             run_file.append(head, place.batch)
         except (ValueError, TypeError, RuntimeError, KeyError) as error:
+            run_file.check()
             self._refuse(entry, place, error)
             return False
         return True
@@ -293,15 +299,32 @@ class Builder:
         A replay may meet rows of a file that has its last name by now, or that somebody renamed.
         """
         planned = self._options.directory / state.name
-        path = find_file(planned, state.id, anywhere=self.lsn < self._replay_end)
-        return None if path is None else RunFile.reopen(path, **self._run_options())
+        for path in find_files(planned, state.id, anywhere=self.lsn < self._replay_end):
+            try:
+                return RunFile.reopen(path, **self._run_options())
+            except FileDamaged as error:
+                log.error("%s: it is left as it is, and not written to any more", error)
+        return None
 
     def _create(self, state: FileState) -> RunFile:
         run = self.ledger.run
         if run is None:
             raise FileDamaged("the journal holds rows before any run")
         path = free_path(self._options.directory / state.name)
+        self._report_gone(state, path)
         return RunFile.create(path, file_head(run, state), **self._run_options())
+
+    def _report_gone(self, state: FileState, path: Path) -> None:
+        """Say which rows were in a file that is not there any more, or not to be trusted."""
+        known = Ledger.restore(self._base).files if self._base else []
+        rows = sum(file.rows for file in known if file.id == state.id)
+        if rows and state.id not in self._gone:
+            self._gone.add(state.id)
+            log.error(
+                "%s held %d rows at its last checkpoint, and was removed, replaced or damaged: "
+                "these rows are not in %s, which takes those that came after them",
+                state.name, rows, path.name,
+            )  # fmt: skip
 
     def _run_options(self) -> dict[str, Any]:
         durable, overlay_bytes = self._options.durable, self._options.overlay_bytes

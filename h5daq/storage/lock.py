@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -81,7 +82,9 @@ class DirectoryLock:
         if self._fd is not None:
             fd, self._fd = self._fd, None
             # Closing is what releases it: the text must be gone before.
-            os.ftruncate(fd, 0)
+            with suppress(OSError):
+                # On a disk that takes nothing the text stays; it counts only while it is locked.
+                os.ftruncate(fd, 0)
             os.close(fd)
 
     @property

@@ -206,10 +206,18 @@ class SegmentFiles:
 
     def _take(self, path: Path) -> int:
         """A descriptor of a file of that name: a spare's, renamed, or a new one's."""
-        fd = self._recycle(path) if self._spares else self.disk.open(path, exclusive=True)
+        fd = self._recycle(path) if self._spares else self._new(path)
         # Only now: a sync that sees it must find the new name in the directory.
         self._names_changed = True
         return fd
+
+    def _new(self, path: Path) -> int:
+        try:
+            return self.disk.open(path, exclusive=True)
+        except FileExistsError:
+            # Of an attempt that failed, and could not be cleared away either.
+            self.disk.unlink(path)
+            return self.disk.open(path, exclusive=True)
 
     def _recycle(self, path: Path) -> int:
         spare = self._spares.pop()

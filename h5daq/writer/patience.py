@@ -42,7 +42,7 @@ class Patience:
         self,
         trouble: Callable[[], str],
         progress: Callable[[], object],
-        seconds: float = STUCK_SECONDS,
+        seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._trouble, self._progress = trouble, progress

@@ -150,7 +150,9 @@ class Writer:
             builder,
         )
         self._patience_with_disk = Patience(
-            self.desk.trouble, lambda: (self.journal.synced, self.store.done_lsn)
+            self.desk.trouble,
+            lambda: (self.journal.synced, self.store.done_lsn),
+            settings.stuck_timeout,
         )
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(self.port, answers, self.intake.refused)
@@ -375,7 +377,7 @@ class Writer:
             rows = sum(self.publisher.totals.values()) - inside
             kept = self.settings.durability != "none"
             fate = "stay in the journal for the next start" if kept else "are lost: no journal"
-            log.error("stopped on a disk that takes nothing (%s): %d committed rows %s",
+            log.error("stopped with files that can't be finished (%s): %d committed rows %s",
                       self.desk.left, rows, fate)  # fmt: skip
 
     def _report_held(self) -> None:

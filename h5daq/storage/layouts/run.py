@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from h5daq.errors import FileDamaged
 from h5daq.flow.batch import Batch
 from h5daq.storage.filters import Filters
 from h5daq.storage.layouts.heads import FileHead, JobHead
@@ -115,7 +116,7 @@ class RunFile:
         target = TransactionFile(path, overlay_bytes=overlay_bytes, durable=durable)
         session = Session(target)
         with session.or_close() as file:
-            found = look_at(file, target.path)
+            found = _looked_at(file, target)
             session.abort()
         return cls(session, filters, write_period, found)
 
@@ -237,6 +238,16 @@ class RunFile:
             if job.changed:
                 job.finish(file)
 
+    def check(self) -> None:
+        """Look through the file as it is now, before something is said against its rows.
+
+        Raises
+        ------
+        FileDamaged
+            If another program has changed it.
+        """
+        _looked_at(self._session.file, self._session.target)
+
     def apply_pending(self) -> bool:
         """Bring a waiting checkpoint into the file, if nobody holds it open any more."""
         return self._session.target.apply_pending()
@@ -297,3 +308,12 @@ class RunFile:
         give_name(self._session.target, new_path)
         self.close()
         return new_path
+
+
+def _looked_at(file: h5py.File, target: TransactionFile) -> Found:
+    try:
+        return look_at(file, target.path)
+    except FileDamaged:
+        # A disk that can't be read looks the same to HDF5.
+        target.check()
+        raise
