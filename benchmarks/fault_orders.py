@@ -11,7 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fault_shim import PASS, Call, Shim, Verdict, point_name
+from benchmarks.fault_calls import PASS, Call, Verdict, point_name
+from benchmarks.fault_shim import Shim
 
 __all__ = ["give", "obey", "obeyed"]
 
@@ -25,7 +26,7 @@ def give(file: Path, **order: Any) -> None:
         Where the writer looks for it.
     **order
         ``ops`` and ``kinds``: lists of operations and sorts of file that it is about (see
-        `fault_shim.Call`), all by default. ``error``: errno of the failure. ``kill``: ``before``,
+        `fault_calls.Call`), all by default. ``error``: errno of the failure. ``kill``: ``before``,
         ``middle`` or ``after``. ``skip``: how many such calls pass first. ``times``: how many fail
         then; all by default.
     """

@@ -9,6 +9,7 @@ each row must be there once.
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 import time
@@ -19,16 +20,15 @@ from pathlib import Path
 
 import h5py
 
+from benchmarks.fault_account import account, nothing_to_recover, promised
+from benchmarks.fault_calls import PASS, Call, Judge, Verdict, point_name
 from benchmarks.fault_reader import CLEAN, contents, flaws
-from benchmarks.fault_shim import PASS, Call, Judge, Shim, Verdict, point_name
+from benchmarks.fault_shim import Shim
 from benchmarks.fault_story import (
     Life,
-    account,
     calls_of,
     everything,
     live,
-    nothing_to_recover,
-    promised,
 )
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "campaign",
     "enumerate_kills",
     "fail_and_recover",
+    "failures",
     "kill_and_recover",
     "killed_at",
     "look",
@@ -181,6 +182,20 @@ def _check_end(folder: Path, life: Life, told: dict[str, int]) -> Iterator[str]:
     yield from account(folder, everything(), everything())
     if life.report["marked"]:
         yield from nothing_to_recover(folder)
+
+
+def failures(folder: Path, seed: int, seconds: float) -> tuple[Counter[str], list[str]]:
+    """Calls that fail, at random points, while there is time; failures by point."""
+    dice, failed, wrong = random.Random(seed), Counter[str](), list[str]()
+    until = time.monotonic() + seconds
+    last = enumerate_kills(folder / "calls")[-1].number
+    while time.monotonic() < until:
+        error = dice.choice([errno.EIO, errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EDQUOT])
+        times, before = dice.choice([1, 1, 2, 8]), dice.choice([modern, old_file_system])
+        done = fail_and_recover(folder / "calls", dice.randint(1, last), error, times, before)
+        failed.update(done.points)
+        wrong += done.wrong
+    return failed, wrong
 
 
 def campaign(folder: Path, seed: int, seconds: float) -> tuple[Counter[str], list[str]]:

@@ -20,9 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.fault_account import account, nothing_to_recover
+from benchmarks.fault_calls import Event
 from benchmarks.fault_points import look, modern, old_file_system
-from benchmarks.fault_shim import Event, Shim
-from benchmarks.fault_story import account, everything, live, nothing_to_recover
+from benchmarks.fault_shim import Shim
+from benchmarks.fault_story import everything, live
 from h5daq.storage.disk import Disk, FileIdentity
 
 __all__ = ["State", "campaign", "crash", "lose_power", "record"]

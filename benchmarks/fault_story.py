@@ -16,7 +16,6 @@ import os
 import pickle
 import signal
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -25,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fault_check import chains, read_part
-from benchmarks.fault_shim import PASS, Call, Event, Judge, Shim
+from benchmarks.fault_calls import PASS, Call, Event, Judge
+from benchmarks.fault_shim import Shim
 from h5daq.errors import StorageError
 from h5daq.flow import wire
 from h5daq.flow.batch import Batch
@@ -34,13 +33,12 @@ from h5daq.flow.planner import Planner
 from h5daq.flow.records import EndRecord, RunRecord
 from h5daq.flow.rollover import Calendar
 from h5daq.flow.schema import Column, Schema
-from h5daq.storage.recovery import mark_kept, recover_run
+from h5daq.storage.recovery import mark_kept
 from h5daq.writer.intake import Intake
 from h5daq.writer.opening import Opened
 from h5daq.writer.settings import WriterSettings
 
-__all__ = ["JOBS", "Life", "account", "calls_of", "everything", "live", "nothing_to_recover",
-           "promised"]  # fmt: skip
+__all__ = ["JOBS", "Life", "calls_of", "everything", "live"]
 
 STEPS, ROWS = 9, 25
 START, TICK = 1_000_000.0, 0.1
@@ -269,55 +267,6 @@ def _perform_and_exit(
         (folder / diary).write_bytes(pickle.dumps(events))
     (folder / "report").write_text(json.dumps(report))
     os._exit(0)
-
-
-# -- the account ---------------------------------------------------------------------------------
-
-
-def promised(folder: Path) -> dict[str, int]:
-    """Rows by job that some life has told as committed."""
-    best: dict[str, int] = defaultdict(int)
-    lines = (folder / "told").read_text().splitlines() if (folder / "told").exists() else []
-    for job, end in map(str.split, lines):
-        best[job] = max(best[job], int(end))
-    return best
-
-
-def account(folder: Path, least: dict[str, int], most: dict[str, int]) -> Iterator[str]:
-    """What is wrong with the files: each row once, in order, none missing of `least`."""
-    wrong: list[str] = []
-    parts = []
-    for path in sorted((folder / "data").glob("*.hdf5")):
-        try:
-            parts.append(read_part(path))
-        except OSError as error:
-            wrong.append(f"{path.name}: {error}")
-    numbers: dict[str, list[np.ndarray]] = defaultdict(list)
-    for files in chains(parts, wrong):
-        for part in files:
-            for job, columns in part.jobs.items():
-                numbers[f"jobs/{job}"].append(columns["n"])
-                if "x" in columns and not (columns["x"] == columns["n"][:, None]).all():
-                    wrong.append(f"{part.path.name}: {job}: a row is torn")
-    yield from wrong
-    for job in JOBS:
-        found = np.concatenate(numbers.get(job, [np.empty(0, np.int64)]))
-        if not np.array_equal(found, np.arange(len(found))):
-            yield f"{job}: rows are missing, doubled or out of order: {found.tolist()}"
-        if not least.get(job, 0) <= len(found) <= most.get(job, len(found)):
-            yield f"{job}: {len(found)} rows, {least.get(job)} were committed"
-    hidden = [p.name for p in (folder / "data").iterdir() if p.suffix in (".redo", ".part")]
-    yield from (f"left over: {name}" for name in hidden)
-
-
-def nothing_to_recover(folder: Path) -> Iterator[str]:
-    """What a recovery still finds to do after an end in order."""
-    before = {p.name: p.read_bytes() for p in (folder / "data").glob("*.hdf5")}
-    report = recover_run(folder / "data")
-    if report.run or report.sealed or report.finished:
-        yield f"after an end in order there was something to recover: {report}"
-    if before != {p.name: p.read_bytes() for p in (folder / "data").glob("*.hdf5")}:
-        yield "a recovery after an end in order changed files"
 
 
 def calls_of(

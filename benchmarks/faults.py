@@ -1,14 +1,16 @@
-"""A campaign of kills: are rows lost, doubled or misordered, whatever dies and when?
+"""A campaign of faults: are rows lost, doubled or misordered, whatever dies and when?
 
 A daemon with a job of each kind runs in a process of its own (`fault_system`), a stranger reads
-its files all the while (`fault_reader`), and processes are killed with signal 9, or stopped for a
-second, at random and at the worst moments. After each round the system is started again in the
-same directory. At the end each row is accounted for (`fault_check`).
-``python -m benchmarks.faults [--minutes 3] [--seed 1] [--keep DIRECTORY]``
+its files all the while (`fault_reader`), and faults (`fault_kills`, `fault_disk`) happen to it at
+random and at the worst moments. After each round the system is started again in the same directory.
+At the end each row is accounted for (`fault_check`). A third of the time goes to a writer without
+sockets that dies, fails or loses power at each change of a file (`fault_programs`).
+``python -m benchmarks.faults [--minutes 3] [--seed 1] [--only NAME] [--keep DIRECTORY]``
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -32,6 +34,7 @@ from benchmarks.fault_check import Findings, Told, verify
 from benchmarks.fault_disk import Mount
 from benchmarks.fault_kinds import Fault, by_name
 from benchmarks.fault_prey import Prey
+from benchmarks.fault_programs import run_programs
 from h5daq.errors import FileBusy, NoAnswer
 from h5daq.storage.recovery import recover_run
 
@@ -256,7 +259,6 @@ def report(campaign: Campaign, found: Findings) -> None:
     show("kills", [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())])
     rows = [(name, f"{n:,}") for name, n in found.counts.items()]
     show("rows", [*rows, ("longest tail of a killed spool", f"{found.longest_tail} rows")])
-    show(f"wrong: {len(found.wrong)}", [("", text) for text in found.wrong[:40]] or [("", "none")])
 
 
 def chosen(only: str) -> list[str]:
@@ -264,26 +266,41 @@ def chosen(only: str) -> list[str]:
     return [name for name, f in KINDS.items() if only in name and not f.unfit()]
 
 
+def run(campaign: Campaign, possible: list[str], seconds: float) -> None:
+    """Rounds of faults at random while there is time."""
+    dice, until = campaign.random, time.monotonic() + seconds
+    while time.monotonic() < until:
+        kinds = dice.choices(possible, k=dice.randint(1, 5))
+        campaign.round(kinds, dice.choice([*ENDS, CLEAN]), lambda: dice.uniform(0.0, 2.0))
+
+
 def main() -> int:
     """Tear at it for some minutes."""
     args = arguments(__doc__, minutes=3.0, seed=1, keep="", only="")
-    with scratch(args.directory) as folder:
-        fixed = {n: f"ipc://{folder}/tmp/{n}" for n in ("data", "requests", "signals")}
-        options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
-        campaign = Campaign(folder, args.seed, **options)
-        dice, possible = campaign.random, chosen(args.only)
-        until = time.monotonic() + 60 * args.minutes
-        try:
-            while time.monotonic() < until:
-                kinds = dice.choices(possible, k=dice.randint(1, 5))
-                campaign.round(kinds, dice.choice([*ENDS, CLEAN]), lambda: dice.uniform(0.0, 2.0))
-            found = campaign.finish()
-            report(campaign, found)
-        finally:
-            campaign.close()
-            if args.keep:
-                shutil.copytree(folder, args.keep, ignore=shutil.ignore_patterns("tmp"))
-        return 1 if found.wrong else 0
+    possible, seconds = chosen(args.only), 60 * args.minutes
+    share = seconds / 3 if possible else seconds
+    wrong = run_programs(args.only, args.seed, share)
+    if possible:
+        with scratch(args.directory) as folder:
+            wrong += tear(folder, args, possible, seconds - share)
+    show(f"wrong: {len(wrong)}", [("", text) for text in wrong[:40]] or [("", "none")])
+    return 1 if wrong else 0
+
+
+def tear(folder: Path, args: argparse.Namespace, possible: list[str], seconds: float) -> list[str]:
+    """The campaign on a living system; what was wrong."""
+    fixed = {n: f"ipc://{folder}/tmp/{n}" for n in ("data", "requests", "signals")}
+    options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
+    campaign = Campaign(folder, args.seed, **options)
+    try:
+        run(campaign, possible, seconds)
+        found = campaign.finish()
+        report(campaign, found)
+        return found.wrong
+    finally:
+        campaign.close()
+        if args.keep:
+            shutil.copytree(folder, args.keep, ignore=shutil.ignore_patterns("tmp"))
 
 
 if __name__ == "__main__":

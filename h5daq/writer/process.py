@@ -17,22 +17,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from h5daq.errors import StorageError
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import Calendar
 from h5daq.logs import log_remote
 from h5daq.storage.checkpoint import Builder
-from h5daq.storage.recovery import Recovered, mark_kept
+from h5daq.storage.recovery import Recovered
 from h5daq.transports.base import Events
 from h5daq.transports.zmq import WriterPort
 from h5daq.writer.answers import Answers
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
+from h5daq.writer.ending import Ending
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
 from h5daq.writer.opening import Opened
-from h5daq.writer.patience import Patience
 from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
@@ -149,10 +148,8 @@ class Writer:
             self.committer,
             builder,
         )
-        self._patience_with_disk = Patience(
-            self.desk.trouble,
-            lambda: (self.journal.synced, self.store.done_lsn),
-            settings.stuck_timeout,
+        self.ending = Ending(
+            settings, self.desk, self.journal, builder, self.committer, self.store, self.publisher
         )
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(self.port, answers, self.intake.refused)
@@ -329,16 +326,15 @@ class Writer:
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
-        if not self.intake.end() and not self._gives_up():
+        if not self.intake.end() and not self.ending.gives_up():
             return
         self.notes.deliver(self.intake.collect())
         self.notes.close()
         self._outlast(self.committer)
         self.store.close()
         self._outlast(self.store)
-        self._close_journal()
-        self._report_held()
-        self._report_left()
+        self.ending.close_journal()
+        self.ending.report()
         self.stopped = True
 
     def _outlast(self, thread: threading.Thread) -> None:
@@ -347,39 +343,9 @@ class Writer:
             thread.join(0.1)
             self.replies.receive()
             self.replies.send_ready()
-            self._gives_up()
+            self.ending.gives_up()
         self._raise_failure()
-
-    def _gives_up(self) -> bool:
-        """Whether the disk has kept a stop waiting for too long; the threads are told then."""
-        if not self.desk.left and (trouble := self._patience_with_disk.over()):
-            self.desk.left = trouble
-            self.committer.abandon()
-            self.store.abandon()
-        return bool(self.desk.left)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-    def _close_journal(self) -> None:
-        try:
-            mark_kept(self.journal, self.builder)
-            self.journal.close()
-        except StorageError as error:
-            # Everything is in the files; the next start looks at them once more.
-            log.warning("the journal could not be closed: %s", error)
-
-    def _report_left(self) -> None:
-        """Say what is not in the files, when the disk did not take it."""
-        if self.desk.left:
-            inside = sum(job.rows for job in self.builder.ledger.jobs.values())
-            rows = sum(self.publisher.totals.values()) - inside
-            kept = self.settings.durability != "none"
-            fate = "stay in the journal for the next start" if kept else "are lost: no journal"
-            log.error("stopped with files that can't be finished (%s): %d committed rows %s",
-                      self.desk.left, rows, fate)  # fmt: skip
-
-    def _report_held(self) -> None:
-        for job, held in self.desk.stop_report()["held"].items():
-            log.warning("job %s: stopped with %d rows still held by its worker", job, held)
