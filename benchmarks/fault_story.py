@@ -16,6 +16,7 @@ import os
 import pickle
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -234,7 +235,10 @@ def live(
     `diary` names a file for events; `before` may change the shim before it is put in place.
     """
     (folder / "report").unlink(missing_ok=True)
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Tests run beside a thread that talks to their runner; it holds no lock that matters here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         _perform_and_exit(folder, run, judge, diary, before)
     _, status = os.waitpid(pid, 0)
