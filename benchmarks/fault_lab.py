@@ -106,7 +106,9 @@ class Lab:
         """Start a command on a host; signals to the process reach the command itself."""
         return subprocess.Popen([*host.prefix, *words], **options)
 
-    def run(self, host: Host, words: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
+    def run(
+        self, host: Host, words: Sequence[str], **options: Any
+    ) -> subprocess.CompletedProcess[Any]:
         """Run a command on a host to its end."""
         options = {"check": True, "capture_output": True, "text": True, **options}
         return subprocess.run([*host.prefix, *words], **options)
@@ -140,7 +142,7 @@ class Lab:
         _in(host.namespace, "nft", "flush", "ruleset")
 
     def _rule(self, host: Host, inward: str, outward: str = "") -> None:
-        rules = f"add chain inet lab in {{ type filter hook input priority 0; }}\n"
+        rules = "add chain inet lab in { type filter hook input priority 0; }\n"
         rules += f"add rule inet lab in iif != lo {inward}\n"
         if outward:
             rules += "add chain inet lab out { type filter hook output priority 0; }\n"

@@ -213,6 +213,7 @@ class Builder:
             self.lsn,
             losses={job.job: self._losses(job) for job in jobs},
             restarts=[(job.job, time, cause) for job in jobs for time, cause in job.restarts],
+            jumps={job.job: job.clock_jumps for job in jobs},
         )
         self.redo_bytes = done.pages * 4096
 

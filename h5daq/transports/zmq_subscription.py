@@ -15,7 +15,7 @@ from h5daq.errors import ConfigError, WireError
 from h5daq.flow.wire import decode
 from h5daq.transports.base import SIGNAL_QUEUE, Signal
 from h5daq.transports.wake import Bell
-from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
+from h5daq.transports.zmq_sockets import Context, Socket, connect, make_socket, milliseconds
 
 __all__ = ["Subscription"]
 
@@ -30,8 +30,9 @@ class Subscription:
         self.rejected: Counter[str] = Counter()
         self._context = context
         self._prefixes = list(prefixes)
+        self._socket = self._open(endpoint)
         self._bell = Bell()
-        self._open(endpoint)
+        self._poller = self._watch()
 
     def subscribe(self, prefix: bytes) -> None:
         self._prefixes.append(prefix)
@@ -59,25 +60,31 @@ class Subscription:
         self._bell.ring()
 
     def reconnect(self, endpoint: str) -> None:
+        fresh = self._open(endpoint)
         self._socket.close(linger=0)
-        self._open(endpoint)
+        self._socket = fresh
+        self._poller = self._watch()
 
     def close(self) -> None:
         self._socket.close(linger=0)
         self._bell.close()
 
-    def _open(self, endpoint: str) -> None:
-        self._socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
+    def _open(self, endpoint: str) -> Socket:
+        socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
         for prefix in self._prefixes:
-            self._socket.subscribe(prefix)
+            socket.subscribe(prefix)
         try:
-            connect(self._socket, endpoint)
+            connect(socket, endpoint)
         except ConfigError:
-            self.close()
+            socket.close(linger=0)
             raise
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._bell.fileno(), zmq.POLLIN)
+        return socket
+
+    def _watch(self) -> zmq.Poller:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._bell.fileno(), zmq.POLLIN)
+        return poller
 
     def _decode(self, frames: list[bytes], signals: list[Signal]) -> None:
         if len(frames) != 2:

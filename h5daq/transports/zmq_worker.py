@@ -78,12 +78,23 @@ class WorkerLink(Closing):
         self._subscription.wake()
 
     def reconnect(self, data: str, signals: str) -> None:
-        """Leave the writer at hand, dropping what is not sent, and go to another."""
+        """Leave the writer at hand, dropping what is not sent, and go to another.
+
+        Raises
+        ------
+        ConfigError
+            If these are no endpoints; the writer at hand stays then.
+        """
+        fresh = self._open(data)
+        try:
+            self._subscription.reconnect(signals)
+        except ConfigError:
+            fresh.close(linger=0)
+            raise
         with self._lock:
             if self._push is not None:
                 self._push.close(linger=0)
-            self._push = self._open(data)
-        self._subscription.reconnect(signals)
+            self._push = fresh
 
     def close(self, linger: float = 0.0) -> None:
         """Let go; `linger` seconds are given to what is not sent yet.
@@ -101,5 +112,9 @@ class WorkerLink(Closing):
     def _open(self, data: str) -> Socket:
         push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0)
         push.immediate = True
-        connect(push, data)
+        try:
+            connect(push, data)
+        except ConfigError:
+            push.close(linger=0)
+            raise
         return push

@@ -30,6 +30,7 @@ from h5daq.jobs.reading import Reading
 from h5daq.jobs.spool import About, Spool
 from h5daq.jobs.spool_places import place_of
 from h5daq.jobs.tally import Failure, Tally
+from h5daq.jobs.wallclock import WallClock
 from h5daq.transports.zmq import WorkerLink
 from h5daq.worker.courier import Courier
 from h5daq.worker.loghandler import Throttle, send_messages
@@ -68,6 +69,7 @@ class Worker:
         self.tally = Tally(self.job.error_count_limit, self._on_failure)
         self._parent = parent
         self._figures = Figures()
+        self._wall = WallClock(log, f"job {self.job.group}")
         self._complaints = Throttle(10, 1.0, time.monotonic())
         self._reading: Reading | None = None
         self._reader: Reader | None = None
@@ -194,6 +196,7 @@ class Worker:
             "late_median": middle,
             "cmd": self.orders.seq,
             "message": message,
+            "jumps": self._wall.look(),
             **self._figures.take(),
         }
 

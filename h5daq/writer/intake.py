@@ -200,8 +200,10 @@ class Intake:
 
     def end(self) -> bool:
         """End the run; False while the journal can't take it."""
+        # A clock that was set back must not end a file before it begins.
+        begun = max((file.start for file in self.ledger.files), default=self.ledger.last_end)
         try:
-            self.record(EndRecord(self._clock()))
+            self.record(EndRecord(max(self._clock(), begun)))
         except StorageError as error:
             self._stall(error)
             return False

@@ -10,7 +10,7 @@ The layout itself is in the modules beside this one: root attributes (`run_attrs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +203,7 @@ class RunFile:
         *,
         losses: Mapping[str, Mapping[str, int]] | None = None,
         restarts: Iterable[tuple[str, float, str]] = (),
+        jumps: Mapping[str, Sequence[Sequence[float]]] | None = None,
     ) -> CommitInfo:
         """Bring all rows into the file, in one transaction; without news nothing is written.
 
@@ -214,13 +215,15 @@ class RunFile:
             Rows lost by job and cause, in the run so far.
         restarts : iterable of (str, float, str)
             Job, time in seconds and cause of every restart of a worker in the run so far.
+        jumps : mapping of str to sequence of (float, float)
+            By job, when and by how many seconds the clock of its host was set in the run so far.
 
         Raises
         ------
         StorageError
             If the file can't be written; it is as at its last checkpoint.
         """
-        self._notes.update(losses or {}, restarts)
+        self._notes.update(losses or {}, restarts, jumps or {})
         if not self._notes.changed and not any(job.changed for job in self._jobs.values()):
             self._session.abort()
             return CommitInfo(0, 0, not self.pending, 0.0)
