@@ -21,6 +21,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import psutil
 
 import h5daq
 from benchmarks.fault_check import produced_in
@@ -52,6 +53,7 @@ class Account:
     lost: dict[str, int] = field(default_factory=dict)
     doubled: int = 0
     disordered: int = 0
+    gaps: int = 0
 
     @property
     def missing(self) -> int:
@@ -61,7 +63,12 @@ class Account:
     @property
     def kept(self) -> bool:
         """Whether every row is there once, in order."""
-        return not (self.lost or self.missing or self.doubled or self.disordered)
+        return self.whole and not self.missing
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row up to the newest is there once, in order."""
+        return not (self.lost or self.gaps or self.doubled or self.disordered)
 
 
 class Site:
@@ -195,13 +202,13 @@ class Site:
                    if name == job)  # fmt: skip
 
     def request(self, verb: str, timeout: float = 30.0, **args: Any) -> Any:
-        """Ask the writer, past all proxies; not for a writer in another namespace."""
+        """Ask the writer, past all proxies; not where it has a network of its own."""
         with h5daq.connect(self.bound["requests"]) as client:
             return client.request(verb, timeout=timeout, **args)
 
     def account(self, job: str, *, flush: bool = True) -> Account:
-        """Hold the files against what was produced."""
-        if flush:
+        """Hold the files against what was produced, after a flush where that can be asked for."""
+        if flush and self._local:
             self.request("flush")
         found = Account(produced=self.produced(job))
         rows = [self._read(path, job, found) for path in self._files()]
@@ -211,6 +218,7 @@ class Site:
             found.found += len(np.unique(mine))
             found.doubled += len(mine) - len(np.unique(mine))
             found.disordered += int((np.diff(mine) < 0).sum())
+            found.gaps += int(mine.max()) + 1 - len(np.unique(mine))
         return found
 
     def _files(self) -> list[Path]:
@@ -228,14 +236,29 @@ class Site:
             return np.array([group["birth"][:], group["n"][:]] if len(group) else [[], []],
                             np.int64)  # fmt: skip
 
-    def caught_up(self, job: str) -> bool:
-        """Whether all that was produced by now gets into the files, or is counted, soon."""
+    @property
+    def _local(self) -> bool:
+        """Whether the writer can be asked from here."""
+        return not self.prefixes["writer"]
+
+    def catch_up(self, job: str, seconds: float = 60.0) -> Account:
+        """Wait until all that was produced by now is in the files, or counted."""
         want = self.produced(job)
-        return bool(until(lambda: self._reached(job, want), 60.0, f"row {want} of {job}"))
+        until(lambda: self._reached(job, want), seconds, f"row {want} of {job}")
+        return self.account(job)
+
+    def go_on(self, job: str, rows: int = 100, seconds: float = 60.0) -> None:
+        """Wait until so many more rows were produced."""
+        want = self.produced(job) + rows
+        until(lambda: self.produced(job) >= want, seconds, f"row {want} of {job}")
 
     def _reached(self, job: str, want: int) -> bool:
         account = self.account(job)
         return account.found + sum(account.lost.values()) >= want
+
+    def memory(self, name: str) -> int:
+        """Bytes of memory that a process has."""
+        return int(psutil.Process(self.processes[name].pid).memory_info().rss)
 
 
 def opened(path: Path) -> h5py.File:

@@ -47,7 +47,7 @@ class Numbered:
         return self._row(n)
 
     def _row(self, n: int) -> tuple[Any, ...]:
-        if self.job == "array":
+        if self.job.startswith("array"):
             return self.birth, n, np.full(WAVE, float(n))
         if self.job == "text":
             return self.birth, n, f"row {n}"
