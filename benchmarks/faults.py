@@ -272,7 +272,8 @@ def report(campaign: Campaign, found: Findings) -> None:
     if campaign.points:
         show("points at which calls failed or the writer died",
              [(point, str(n)) for point, n in sorted(campaign.points.items())])  # fmt: skip
-    show("kills", [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())])
+    kills = [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())]
+    show("kills", kills or [("", "none")])
     rows = [(name, f"{n:,}") for name, n in found.counts.items()]
     if campaign.peak_memory:
         rows.append(("most memory of a worker", f"{campaign.peak_memory / 2**20:.0f} MiB"))

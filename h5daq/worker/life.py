@@ -131,7 +131,8 @@ class Worker:
         relics = find_relics(job.group, spec.home)
         spool = None
         if job.spool != "never":
-            about = About(job.group, self.inc, spec.home, self._hello(spooled=True))
+            turn = max((relic.spool.about.turn for relic in relics), default=-1) + 1
+            about = About(job.group, self.inc, spec.home, self._hello(spooled=True), turn)
             spool = Spool(place_of(spec.run, job.group, self.inc), about, job.spool_bytes)
         return Stock(job, self.inc, self._hello(), spool, relics)
 
