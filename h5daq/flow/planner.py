@@ -5,7 +5,8 @@ The writer journals each record before it acts on it; from then on the record al
 
 A new file begins when a row asks for it, never by the clock alone, so that a period without rows
 leaves no file and the chain of ids has no gaps. The clock seals: once a file's end is past by
-``grace`` seconds, jobs that have not crossed by themselves are moved on.
+``grace`` seconds, jobs that have not crossed by themselves are moved on. A clock that is set back
+opens no file: rows stay in the newest one, as late, until the clock is there again or it is full.
 """
 
 from __future__ import annotations

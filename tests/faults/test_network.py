@@ -78,7 +78,7 @@ FAULTS = {
 def test_every_row_comes_once_and_in_order_although(network, fault):
     try:
         FAULTS[fault](network)
-        network.site.go_on("array", 400)
+        network.site.go_on("array", 250)
     finally:
         network.heal()
     assert network.site.catch_up("array").whole

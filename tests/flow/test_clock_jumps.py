@@ -4,7 +4,7 @@ import itertools
 from collections import Counter, defaultdict
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from h5daq.flow import wire
@@ -90,6 +90,7 @@ def lived(happenings, size):
     return world
 
 
+@settings(max_examples=50)
 @given(events, st.sampled_from([0, 64]))
 def test_each_row_is_in_one_file_in_order_whatever_the_clock_does(happenings, size):
     world = lived(happenings, size)
@@ -103,6 +104,7 @@ def test_each_row_is_in_one_file_in_order_whatever_the_clock_does(happenings, si
         assert [file for file, _ in rows] == sorted(file for file, _ in rows)
 
 
+@settings(max_examples=50)
 @given(events, st.sampled_from([0, 64]))
 def test_what_lies_in_a_file_that_began_after_it_is_counted_as_late(happenings, size):
     world = lived(happenings, size)
@@ -113,6 +115,7 @@ def test_what_lies_in_a_file_that_began_after_it_is_counted_as_late(happenings, 
     assert late == Counter({name: job.late for name, job in world.ledger.jobs.items()})
 
 
+@settings(max_examples=50)
 @given(events, st.sampled_from([0, 64]))
 @example([("b", [1.0] * 4), ("", 820.0), ("b", [1.0]), ("a", [1.0])], 64)
 @example([("a", [1.0] * 4), ("", 5 * HOUR), ("a", [-5 * HOUR, 1.0, 1.0, 1.0])], 64)
