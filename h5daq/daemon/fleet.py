@@ -120,8 +120,7 @@ class Fleet:
             if self._endpoints() == self._asked_for:
                 raise
             log.warning("%s; it moves to other ports", error)
-        self.settings = replace(self.settings, **self._asked_for)
-        child = WriterChild(self.settings)
+        child = WriterChild(replace(self.settings, **self._asked_for))
         return child, *child.wait_ready()
 
     def _endpoints(self) -> dict[str, Any]:
