@@ -40,6 +40,8 @@ class WallClock:
         size = self._watch.look(time.monotonic(), time.time(), time.monotonic())
         if size:
             way = "forth" if size > 0 else "back"
-            self._log.warning("%s: the clock of this computer was set %s by %.3f s (or it slept); "
-                              "times of rows follow it", self._whose, way, abs(size))  # fmt: skip
+            self._log.warning(
+                "%s: the clock of this computer was set %s by %.3f s (or it slept); times of rows "
+                "and files follow it", self._whose, way, abs(size),
+            )  # fmt: skip
         return self.jumps

@@ -20,6 +20,7 @@ from typing import Any
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import Calendar
+from h5daq.jobs.wallclock import WallClock
 from h5daq.logs import log_remote
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.recovery import Recovered
@@ -74,6 +75,7 @@ class Writer:
         self.directory = Path(settings.directory)
         self.boot = secrets.token_hex(8)
         self.clock = time.time
+        self._wall = WallClock(log, "writer")
         self.recovered = Recovered()
         self.stopped = False
         self._failure: BaseException | None = None
@@ -272,6 +274,7 @@ class Writer:
         if time.monotonic() < self._tick_at:
             return
         self._tick_at = time.monotonic() + _TICK_SECONDS
+        self._wall.look()
         self.desk.order_release(self.clock())
         self.intake.tick(self.store.done_lsn)
         self._heartbeat()
