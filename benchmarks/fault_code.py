@@ -108,7 +108,9 @@ class Orders:
         return bool(self._page[JOBS.index(job)])
 
     def obey(self, job: str) -> None:
-        """In the getter: do what is ordered."""
+        """In the getter: do what is ordered. Other jobs than these are left alone."""
+        if job not in JOBS:
+            return
         if number := self._page[JOBS.index(job)]:
             self._page[JOBS.index(job)] = 0
             list(_ACTS.values())[number - 1]()

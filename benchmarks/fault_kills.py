@@ -37,14 +37,14 @@ def _twice(role: str) -> Callable[[Campaign], None]:
 
 def _in_a_checkpoint(role: str) -> Callable[[Campaign], None]:
     def act(campaign: Campaign) -> None:
-        _await_change(campaign, lambda: _stamps(campaign.folder / "data", ".*.redo"))
+        _await_change(campaign, lambda: _stamps(campaign.data, ".*.redo"))
         campaign.prey.kill(role)
 
     return act
 
 
 def _at_a_rollover(campaign: Campaign) -> None:
-    _await_change(campaign, lambda: _names(campaign.folder / "data"))
+    _await_change(campaign, lambda: _names(campaign.data))
     campaign.prey.kill("writer")
 
 

@@ -31,11 +31,14 @@ class Fault:
         ``campaign.random``; what must not be it adds to ``campaign.wrong``, in words.
     unfit : callable
         Says why it can't be done on this machine; empty if it can.
+    network : bool
+        Needs ``campaign.network``: workers that reach the writer through proxies.
     """
 
     name: str
     act: Callable[[Campaign], None]
     unfit: Callable[[], str] = lambda: ""
+    network: bool = False
 
 
 def by_name(*lists: Iterable[Fault]) -> dict[str, Fault]:

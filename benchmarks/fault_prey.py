@@ -26,7 +26,7 @@ class Prey:
     root : psutil.Process or None
         The daemon.
     killed : dict
-        Process id to the time (ns) of its kill.
+        Process id to the time (ns, monotonic) of its kill.
     kills : Counter
         How many of each role.
     """
@@ -82,7 +82,7 @@ class Prey:
                 victims.append((role, one.choice(found[role])))
         for role, process in victims:
             with suppress(psutil.NoSuchProcess):
-                self.killed[process.pid] = time.time_ns()
+                self.killed[process.pid] = time.monotonic_ns()
                 process.kill()
                 self.kills[role] += 1
         self._last = {role: {p.pid for p in found[role]} for role in roles}
@@ -102,6 +102,14 @@ class Prey:
                 process.send_signal(signal.SIGSTOP)
                 time.sleep(seconds)
                 process.send_signal(signal.SIGCONT)
+
+    def memory(self, role: str) -> int:
+        """Bytes of memory of the largest process of a role; 0 if there is none."""
+        most = 0
+        for process in self.look()[role]:
+            with suppress(psutil.NoSuchProcess):
+                most = max(most, process.memory_info().rss)
+        return most
 
     def await_end(self, seconds: float) -> None:
         """Wait until what a killed daemon left behind has ended by itself."""

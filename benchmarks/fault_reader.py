@@ -20,8 +20,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-CLEAN = ("unable to lock file", "already open for write", "No such file")
+CLEAN = (
+    "unable to lock file", "already open for write", "No such file", "bad superblock version",
+)  # fmt: skip
 """Refusals that are allowed: a checkpoint is being applied, or the file has just got its name."""
+
+
+BACKWARDS = "time goes back"
+"""Wrong, unless the clock was set."""
 
 
 def contents(file: h5py.File) -> dict[str, dict[str, np.ndarray]]:
@@ -48,7 +54,7 @@ def flaws(name: str, columns: dict[str, np.ndarray]) -> list[str]:
             at = int(np.flatnonzero(wrong)[0])
             found.append(f"{name}: {columns['n'][mine][at : at + 2]} follow each other")
         if (np.diff(columns["time"][mine]) <= 0).any():
-            found.append(f"{name}: time goes back")
+            found.append(f"{name}: {BACKWARDS}")
     return [*found, *_torn(name, columns)]
 
 

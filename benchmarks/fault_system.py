@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.fault_system FOLDER OPTIONS`` starts it, prints one line of JSON, and stops
 in order when its standard input ends or says so. Each getter numbers its rows and puts its own
-birth (nanoseconds) beside the number, so that each row that is missing can be laid at somebody's
-door; how far it has counted stands in a mapped file that outlives a kill.
+birth (nanoseconds of the clock that nobody can set) beside the number, so that each row that is
+missing can be laid at somebody's door; how far it has counted stands in a mapped file that outlives
+a kill.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import numpy as np
 
 import h5daq
 from benchmarks.fault_code import HANG_SECONDS, Orders
+from h5daq.daemon import fleet
 from h5daq.errors import FileBusy, H5daqError
+from h5daq.worker import WorkerSpec
 
 FOLDED = 8
 """Readings in a row that the folding job's getter gives the same number."""
@@ -33,7 +36,7 @@ class Numbered:
     """A getter whose rows begin with its birth and a number that counts from 0."""
 
     def __init__(self, folder: str, job: str, pause: float = 0.0) -> None:
-        self.birth, self.n, self.job, self.pause = time.time_ns(), 0, job, pause
+        self.birth, self.n, self.job, self.pause = time.monotonic_ns(), 0, job, pause
         name = Path(folder) / f"{job}.{os.getpid()}.{self.birth}"
         name.write_bytes(bytes(8))
         with open(name, "r+b") as file:
@@ -50,7 +53,7 @@ class Numbered:
         return self._row(n)
 
     def _row(self, n: int) -> tuple[Any, ...]:
-        if self.job == "array":
+        if self.job.startswith("array"):
             return self.birth, n, np.full(WAVE, float(n))
         if self.job == "text":
             return self.birth, n, f"row {n}"
@@ -84,6 +87,11 @@ def jobs_of(truth: str) -> list[h5daq.DAQJob]:
     ]
 
 
+def detour(endpoints: dict[str, str]) -> None:
+    """Send the workers elsewhere than to the writer: a network lies between that can fail."""
+    fleet.WorkerSpec = lambda **fields: WorkerSpec(**{**fields, **endpoints})
+
+
 def say(**fields: Any) -> None:
     """One line of JSON for the campaign."""
     print(json.dumps(fields), flush=True)
@@ -92,13 +100,14 @@ def say(**fields: Any) -> None:
 def main() -> int:
     """Run until told to stop; the exit code says whether that went well."""
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-    segment_bytes = options.pop("segment_bytes", 0)
+    # No choices of a user's: with small segments, kills meet the change from one to the next.
+    hidden = {k: options.pop(k) for k in ("segment_bytes", "stuck_timeout") if k in options}
+    detour(options.pop("through", {}))
+    data = options.pop("directory", str(folder / "data"))
     h5daq.setup_logging("DEBUG", False, folder / "log.txt")
-    daemon = h5daq.DAQDaemon(jobs_of(str(folder / "truth")), "run", directory=folder / "data",
+    daemon = h5daq.DAQDaemon(jobs_of(str(folder / "truth")), "run", directory=data,
                              **options)  # fmt: skip
-    if segment_bytes:
-        # No choice of a user's: with small segments, kills meet the change from one to the next.
-        daemon._options["segment_bytes"] = segment_bytes
+    daemon._options.update(hidden)
     try:
         daemon.start()
     except H5daqError as error:

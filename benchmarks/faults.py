@@ -1,14 +1,16 @@
-"""A campaign of kills: are rows lost, doubled or misordered, whatever dies and when?
+"""A campaign of faults: are rows lost, doubled or misordered, whatever dies and when?
 
 A daemon with a job of each kind runs in a process of its own (`fault_system`), a stranger reads
-its files all the while (`fault_reader`), and processes are killed with signal 9, or stopped for a
-second, at random and at the worst moments. After each round the system is started again in the
-same directory. At the end each row is accounted for (`fault_check`).
-``python -m benchmarks.faults [--minutes 3] [--seed 1] [--keep DIRECTORY]``
+its files all the while (`fault_reader`), and faults (`fault_kills`, `fault_disk`) happen to it at
+random and at the worst moments. After each round the system is started again in the same directory.
+At the end each row is accounted for (`fault_check`). A third of the time goes to a writer without
+sockets that dies, fails or loses power at each change of a file (`fault_programs`).
+``python -m benchmarks.faults [--minutes 3] [--seed 1] [--only NAME] [--keep DIRECTORY]``
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -26,19 +28,27 @@ from typing import Any
 import psutil
 
 import h5daq
-from benchmarks import fault_code, fault_kills
+from benchmarks import fault_code, fault_disk, fault_kills, fault_net, fault_time
 from benchmarks.common import arguments, scratch, show
 from benchmarks.fault_check import Findings, Told, verify
+from benchmarks.fault_clock import Clock
+from benchmarks.fault_disk import Mount
 from benchmarks.fault_kinds import Fault, by_name
+from benchmarks.fault_net import Network
 from benchmarks.fault_prey import Prey
+from benchmarks.fault_programs import run_programs
+from benchmarks.fault_reader import BACKWARDS
 from h5daq.errors import FileBusy, NoAnswer
 from h5daq.storage.recovery import recover_run
 
 ROOT = Path(h5daq.__file__).parents[1]
+HOOKS = ROOT / "benchmarks" / "fault_hooks"
 PATIENCE = 60.0
 DRAIN_SECONDS = 5.0
 
-KINDS: dict[str, Fault] = by_name(fault_kills.KINDS, fault_code.KINDS)
+KINDS: dict[str, Fault] = by_name(
+    fault_kills.KINDS, fault_disk.KINDS, fault_net.KINDS, fault_time.KINDS, fault_code.KINDS
+)
 """Faults after which the run goes on."""
 
 ENDS: dict[str, Fault] = by_name(fault_kills.ENDS)
@@ -78,23 +88,34 @@ class Listener(threading.Thread):
 class Campaign:
     """One directory, many starts."""
 
-    def __init__(self, folder: Path, seed: int, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, seed: int, network: Network | None = None, **options: Any
+    ) -> None:
         self.folder, self.random = folder, random.Random(seed)
+        self.disk = Mount(folder / "disk")
+        self.data, self.orders = folder / "disk" / "data", folder / "orders"
         self.faults: Counter[str] = Counter()
+        self.points: Counter[str] = Counter()
         self.told, self.wrong = Told(), list[str]()
         self.prey = Prey()
+        self.network, self.clock = network, Clock(folder / "clock")
+        self.peak_memory = 0
         self.options = {
             "write_period": 0.3, "rollover_interval_dict": {"seconds": 3}, "rollover_grace": 1.0,
-            "drain_timeout": DRAIN_SECONDS, "signal_rate": 200.0, **options,
+            "drain_timeout": DRAIN_SECONDS, "signal_rate": 200.0,
+            "directory": str(self.data), **(network.options if network else {}), **options,
         }  # fmt: skip
-        for name in ("data", "truth", "state", "tmp"):
+        self.data.mkdir()
+        for name in ("truth", "state", "tmp"):
             (folder / name).mkdir()
         self.environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"),
-            "TMPDIR": str(folder / "tmp"),
+            **os.environ, "XDG_STATE_HOME": str(folder / "state"), "TMPDIR": str(folder / "tmp"),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{HOOKS}", "H5DAQ_FAULTS": str(self.data),
+            "H5DAQ_FAULT_ORDERS": str(self.orders), **self.clock.environment,
         }  # fmt: skip
+        self.requests, self.about = "", dict[str, Any]()
         self._begun: list[subprocess.Popen[str]] = []
-        self._reader = self._spawn("fault_reader", str(folder / "data"), str(seed))
+        self._reader = self._spawn("fault_reader", str(self.data), str(seed))
 
     def _spawn(self, module: str, *words: str) -> subprocess.Popen[str]:
         with open(self.folder / "stderr.txt", "a") as errors:
@@ -111,6 +132,7 @@ class Campaign:
     def round(self, kinds: Sequence[str], end: str, pause: Callable[[], float]) -> None:
         """Start, do those faults one after the other, and come to an end."""
         daemon, about = self._start()
+        self.requests, self.about = about["requests"], about
         listener = Listener(about["signals"], about["run"], self.told)
         listener.start()
         self._await_news(listener, "the start")
@@ -175,7 +197,7 @@ class Campaign:
     def _recover(self) -> None:
         """What ``h5daq recover`` does, unless the old writer is still at work."""
         try:
-            recover_run(self.folder / "data")
+            recover_run(self.data)
             self.faults["recovered by hand"] += 1
         except FileBusy:
             self.faults["recovery refused"] += 1
@@ -186,21 +208,27 @@ class Campaign:
         """Stop everything in order, and account for all rows."""
         # Twice: what orphans of a killed daemon have put into a spool comes with the next start.
         self.prey.await_end(PATIENCE)
-        for _ in range(2):
-            self.round([], CLEAN, lambda: 0.3)
+        self.round([], CLEAN, lambda: 0.3)
+        # A reader at the very end would leave the last pages to yet another start.
         out, _ = self._reader.communicate("stop\n", timeout=PATIENCE)
         seen = json.loads(out)
+        self.round([], CLEAN, lambda: 0.3)
         self._check_nothing_open()
-        found = verify(self.folder, self.told, self.prey.killed)
+        clock_set = bool(self.clock.sets)
+        found = verify(self.folder, self.data, self.told, self.prey.killed, clock_set=clock_set)
         found.counts.update({f"reader {k}": v for k, v in seen["counts"].items()})
         # Beyond ``overlay_bytes`` a checkpoint does not wait for a reader to leave.
         if "overlay_bytes" not in self.options:
-            self.wrong += [f"a reader saw: {flaw}" for flaw in seen["flaws"]]
+            self.wrong += [
+                f"a reader saw: {flaw}"
+                for flaw in seen["flaws"]
+                if not (clock_set and BACKWARDS in flaw)
+            ]
         found.wrong += self.wrong
         return found
 
     def _check_nothing_open(self) -> None:
-        data = self.folder / "data"
+        data = self.data
         before = _digests(data)
         report = recover_run(data)
         if report.run or report.sealed or report.finished:
@@ -214,6 +242,9 @@ class Campaign:
         for process in self._begun:
             process.kill()
             process.communicate()
+        self.disk.close()
+        if self.network is not None:
+            self.network.close()
 
 
 def _digests(directory: Path) -> dict[str, str]:
@@ -238,32 +269,65 @@ def options_of(seed: int) -> dict[str, Any]:
 def report(campaign: Campaign, found: Findings) -> None:
     """Print the account."""
     show("faults", [(kind, str(n)) for kind, n in sorted(campaign.faults.items())])
-    show("kills", [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())])
+    if campaign.points:
+        show("points at which calls failed or the writer died",
+             [(point, str(n)) for point, n in sorted(campaign.points.items())])  # fmt: skip
+    kills = [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())]
+    show("kills", kills or [("", "none")])
     rows = [(name, f"{n:,}") for name, n in found.counts.items()]
+    if campaign.peak_memory:
+        rows.append(("most memory of a worker", f"{campaign.peak_memory / 2**20:.0f} MiB"))
     show("rows", [*rows, ("longest tail of a killed spool", f"{found.longest_tail} rows")])
-    show(f"wrong: {len(found.wrong)}", [("", text) for text in found.wrong[:40]] or [("", "none")])
+
+
+def has_network(args: argparse.Namespace) -> bool:
+    """Whether a network lies between workers and writer: in half of the campaigns."""
+    return bool(args.seed % 2) or args.only.startswith("net")
+
+
+def chosen(only: str, network: bool) -> list[str]:
+    """Names of the faults that can be done here; those with `only` in their name."""
+    wanted = {name: f for name, f in KINDS.items() if only in name and network >= f.network}
+    return [name for name, f in wanted.items() if not f.unfit()]
+
+
+def run(campaign: Campaign, possible: list[str], seconds: float) -> None:
+    """Rounds of faults at random while there is time."""
+    dice, until = campaign.random, time.monotonic() + seconds
+    while time.monotonic() < until:
+        kinds = dice.choices(possible, k=dice.randint(1, 5))
+        campaign.round(kinds, dice.choice([*ENDS, CLEAN]), lambda: dice.uniform(0.0, 2.0))
 
 
 def main() -> int:
     """Tear at it for some minutes."""
-    args = arguments(__doc__, minutes=3.0, seed=1, keep="")
-    with scratch(args.directory) as folder:
-        fixed = {n: f"ipc://{folder}/tmp/{n}" for n in ("data", "requests", "signals")}
-        options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
-        campaign = Campaign(folder, args.seed, **options)
-        dice, possible = campaign.random, [name for name, f in KINDS.items() if not f.unfit()]
-        until = time.monotonic() + 60 * args.minutes
-        try:
-            while time.monotonic() < until:
-                kinds = dice.choices(possible, k=dice.randint(1, 5))
-                campaign.round(kinds, dice.choice([*ENDS, CLEAN]), lambda: dice.uniform(0.0, 2.0))
-            found = campaign.finish()
-            report(campaign, found)
-        finally:
-            campaign.close()
-            if args.keep:
-                shutil.copytree(folder, args.keep, ignore=shutil.ignore_patterns("tmp"))
-        return 1 if found.wrong else 0
+    args = arguments(__doc__, minutes=3.0, seed=1, keep="", only="")
+    possible, seconds = chosen(args.only, has_network(args)), 60 * args.minutes
+    share = seconds / 3 if possible else seconds
+    wrong = run_programs(args.only, args.seed, share)
+    if possible:
+        with scratch(args.directory) as folder:
+            wrong += tear(folder, args, possible, seconds - share)
+    show(f"wrong: {len(wrong)}", [("", text) for text in wrong[:40]] or [("", "none")])
+    return 1 if wrong else 0
+
+
+def tear(folder: Path, args: argparse.Namespace, possible: list[str], seconds: float) -> list[str]:
+    """The campaign on a living system; what was wrong."""
+    fixed = {n: f"ipc://{folder}/tmp/{n}" for n in ("data", "requests", "signals")}
+    options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
+    network = Network() if has_network(args) else None
+    options |= {} if network is None else network.options
+    campaign = Campaign(folder, args.seed, network, **options)
+    try:
+        run(campaign, possible, seconds)
+        found = campaign.finish()
+        report(campaign, found)
+        return found.wrong
+    finally:
+        campaign.close()
+        if args.keep:
+            shutil.copytree(folder, args.keep, ignore=shutil.ignore_patterns("tmp"))
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ class Client(Closing):
             If the key's role does not include it.
         RequestError
             If the writer refuses.
+        StorageError
+            If it can't do so for the state of its disk.
         NoAnswer
             If nothing comes in time; names the endpoint.
         """
@@ -105,6 +107,8 @@ class Client(Closing):
         with self._lock:
             answer = self._ask_slowly(request, timeout, patience)
         if isinstance(answer, Failure):
+            if answer.code == ErrorCode.STORAGE:
+                raise StorageError(f"{verb}: {answer.message}")
             raise answer.error()
         return answer.result if isinstance(answer, Reply) else None
 

@@ -7,6 +7,7 @@ leaves its endpoints.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 
@@ -110,11 +111,17 @@ def _stop(args: Arguments) -> int:
         answer = client.request("stop", timeout=660.0, drain_timeout=args.drain_timeout)
     if args.json:
         print(json.dumps(answer))
-        return 0
+        return 1 if answer.get("left") else 0
+    if answer.get("left"):
+        print(
+            f"the files can't be finished ({answer['left']}): what is not in them yet stays in "
+            "the journal for the next start",
+            file=sys.stderr,
+        )
     print("stopped; files: " + (", ".join(answer["files"]) or "none, as there were no rows"))
     for job, rows in answer["held"].items():
         print(f"job {job}: {rows} rows are still held by its worker")
-    return 0
+    return 1 if answer.get("left") else 0
 
 
 def _order(args: Arguments) -> int:

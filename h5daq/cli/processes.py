@@ -67,6 +67,7 @@ def add(subparsers: Subparsers) -> None:
 
 def _writer(args: Arguments) -> int:
     from h5daq.config import load
+    from h5daq.daemon.texts import stopped_text
     from h5daq.logs import setup_logging
     from h5daq.writer.process import Writer
 
@@ -84,8 +85,8 @@ def _writer(args: Arguments) -> int:
     writer.run()
     report = writer.desk.stop_report()
     writer.close()
-    print("stopped: " + (", ".join(report["files"]) or "no file, as there were no rows"))
-    return 0
+    print(stopped_text(report))
+    return 1 if report.get("left") else 0
 
 
 def writer_settings(config: Config, keys: str | None = None) -> WriterSettings:

@@ -230,6 +230,13 @@ class DAQDaemon:
         """Write now; returns when the rows committed so far are in the file.
 
         Without a run there is nothing that is not written, and nothing happens.
+
+        Raises
+        ------
+        StorageError
+            If the disk does not take them; the journal keeps them, and the writer goes on trying.
+        NoAnswer
+            If they are not in the file after `timeout` seconds.
         """
         if self._fleet is not None:
             self._request("flush", timeout=timeout)

@@ -24,7 +24,7 @@ from h5daq.daemon.fates import Fates
 from h5daq.daemon.locals import LocalKeys
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import WriterChild, cause_of_death
-from h5daq.errors import NoAnswer
+from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.backoff import Backoff
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
@@ -37,6 +37,7 @@ __all__ = ["Fleet"]
 
 log = logging.getLogger("h5daq.daemon")
 
+_ENDPOINTS = ("data", "requests", "signals")
 _READY_SECONDS = 30.0
 _EXIT_SECONDS = 10.0
 _ASK_SECONDS = 2.0
@@ -61,17 +62,18 @@ class Fleet:
         self._private = Path(tempfile.mkdtemp(prefix="h5daq-"))
         private: dict[str, Any] = {
             name: f"ipc://{self._private}/{name}"
-            for name in ("data", "requests", "signals")
+            for name in _ENDPOINTS
             if not getattr(settings, name)
         }
         self._locals = LocalKeys(settings.keys, [j.group for j in jobs]) if settings.keys else None
         trusted = [] if self._locals is None else self._locals.trusted
         self.settings = replace(settings, **private, trusted=trusted)
+        self._asked_for = self._endpoints()
         self.file_name: str | None = None
         self.recovered: dict[str, Any] = {}
         self.ended = threading.Event()
         self._report: dict[str, Any] = {"files": [], "held": {}}
-        self._client: Client | None = None
+        self._clients: list[Client] = []
         self._ready: set[str] = set()
         self._handlers: queue.SimpleQueue[DAQJob | None] = queue.SimpleQueue()
         self._starter = WorkerStarter()
@@ -108,18 +110,40 @@ class Fleet:
                 waiting -= set(self.request("status")["jobs"])
 
     def _start_writer(self, _cause: str) -> Process:
-        child = WriterChild(self.settings)
-        report, others = child.wait_ready()
+        child, report, others = self._open_writer()
         for message in others:
             self._hear_writer(self.writer, message)
+        real = {name: report["endpoints"][name] for name in _ENDPOINTS}
+        if not self._clients or self._endpoints() != real:
+            self._meet_writer(**real)
         # A writer that is started again must be found where this one was.
-        real = {name: report["endpoints"][name] for name in ("data", "requests", "signals")}
         self.settings = replace(self.settings, **real, make_directory=False)
         self.file_name = report["file"] or self.file_name
         self.recovered = self.recovered or report["recovered"]
-        ends = self.settings
-        self._client = self._client or Client(ends.requests, ends.signals, self.keys)
         return child
+
+    def _open_writer(self) -> tuple[WriterChild, dict[str, Any], list[dict[str, Any]]]:
+        try:
+            child = WriterChild(self.settings)
+            return child, *child.wait_ready()
+        except ConfigError as error:
+            # Where any free port was asked for, another program may have the last one by now.
+            if self._endpoints() == self._asked_for:
+                raise
+            log.warning("%s; it moves to other ports", error)
+        child = WriterChild(replace(self.settings, **self._asked_for))
+        return child, *child.wait_ready()
+
+    def _endpoints(self) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in _ENDPOINTS}
+
+    def _meet_writer(self, data: str, requests: str, signals: str) -> None:
+        """The writer is where it was not before: everybody goes there."""
+        # The clients before this one are closed at the end: another thread may be asking by them.
+        self._clients.append(Client(requests, signals, self.keys))
+        for child in self.workers:
+            if child.process is not None:
+                child.process.send("endpoints", data=data, signals=signals)
 
     def _starts(self, job: DAQJob) -> Callable[[str], Process]:
         def start(cause: str) -> Process:
@@ -148,9 +172,16 @@ class Fleet:
 
     def request(self, verb: str, timeout: float = 10.0, **args: Any) -> Any:
         """Ask the writer."""
-        if self._client is None:
+        if not self._clients:
             raise RuntimeError("the writer was never started")
-        return self._client.request(verb, timeout=timeout, **args)
+        client = self._clients[-1]
+        try:
+            return client.request(verb, timeout=timeout, **args)
+        except NoAnswer:
+            # It may have moved meanwhile. A trigger is never said twice.
+            if client is self._clients[-1] or verb == "trigger":
+                raise
+        return self._clients[-1].request(verb, timeout=timeout, **args)
 
     def _hear_writer(self, child: Child, message: dict[str, Any]) -> None:
         if message["k"] == "log":
@@ -248,6 +279,6 @@ class Fleet:
         self._handlers.put(None)
         self.fates.close()
         self._starter.close()
-        if self._client is not None:
-            self._client.close()
+        for client in self._clients:
+            client.close()
         shutil.rmtree(self._private, ignore_errors=True)

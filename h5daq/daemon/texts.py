@@ -15,11 +15,16 @@ def started_text(jobs: int, file_name: str | None) -> str:
 
 def stopped_text(report: dict[str, Any]) -> str:
     """Which files were made, and which rows could not be fetched."""
+    held = "".join(f"; job {job}: {n} rows still held" for job, n in report["held"].items())
     if "unfinished" in report:
         return (
             f"stopped without the writer ({report['unfinished']}); what it has committed comes "
             "into the file with the next start, or by: h5daq recover DIRECTORY"
         )
+    if report.get("left"):
+        return (
+            f"stopped, but the files can't be finished ({report['left']}); what is committed comes "
+            "into them with the next start, or by: h5daq recover DIRECTORY" + held
+        )
     files = ", ".join(report["files"]) or "no file, as there were no rows"
-    held = "".join(f"; job {job}: {n} rows still held" for job, n in report["held"].items())
     return f"stopped: {files}{held}"

@@ -95,6 +95,12 @@ class GroupInfo:
         causes = np.atleast_1d(self.attrs.get("restart_causes", ()))
         return [(float(time), str(cause)) for time, cause in zip(times, causes, strict=False)]
 
+    @property
+    def clock_jumps(self) -> list[tuple[float, float]]:
+        """When the clock of the job's host was set while it was read, and by how many seconds."""
+        jumps = np.reshape(self.attrs.get("clock_jumps", ()), (-1, 2))
+        return [(float(time), float(size)) for time, size in jumps]
+
 
 @dataclass(frozen=True, slots=True)
 class FileHead:

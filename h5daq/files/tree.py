@@ -24,6 +24,10 @@ from h5daq.storage.opening import open_for_reading
 __all__ = ["FileTree", "Node", "as_dict", "as_lines", "as_tree", "describe"]
 
 
+_LAST_JUMPS = 3
+"""Of a clock that was set more often, these are enough to see it."""
+
+
 @dataclass(slots=True)
 class Node:
     """A group: what it has as a job (None if it is none), its other datasets, its subgroups.
@@ -113,6 +117,9 @@ def _group_line(node: Node) -> _Line:
         warnings.append(f"{info.late:,} late")
     if info.restarts:
         warnings.append(f"{len(info.restarts)} restarts")
+    if info.clock_jumps:
+        sizes = ", ".join(f"{size:+.4g} s" for _, size in info.clock_jumps[-_LAST_JUMPS:])
+        warnings.append(f"clock set {sizes}")
     rows = f"{info.rows:,} row{'' if info.rows == 1 else 's'}"
     return _Line(node.name + "/", rows, span, ", ".join(warnings))
 
@@ -209,6 +216,7 @@ def _node_dict(node: Node) -> dict[str, Any]:
         told = {
             "rows": info.rows, "first_time": info.first_time, "last_time": info.last_time,
             "lost": info.lost, "late": info.late, "restarts": len(info.restarts),
+            "clock_jumps": info.clock_jumps,
             "columns": {c.label: _column_dict(c) for c in info.columns.values()},
         }  # fmt: skip
     if node.datasets:

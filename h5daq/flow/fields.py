@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from h5daq.errors import JobTypeError, JobValueError, WireError
+from h5daq.flow.clockwatch import MOST_JUMPS
 from h5daq.flow.schema import check_group
 
 __all__ = ["PUBLISHED", "WORKER", "Kinds", "check_fields"]
@@ -75,6 +76,13 @@ def _is_counts(value: object) -> bool:
     return all(_is_cause(cause) and _is_count(n) for cause, n in value.items())
 
 
+def _is_jumps(value: object) -> bool:
+    if not isinstance(value, list) or len(value) > MOST_JUMPS:
+        return False
+    pairs = (jump for jump in value if isinstance(jump, list) and len(jump) == 2)
+    return sum(all(map(_is_number, jump)) for jump in pairs) == len(value)
+
+
 def _is_positions(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(job, str) and isinstance(at, list) and len(at) == 2 and all(map(_is_uint64, at))
@@ -122,6 +130,7 @@ _SOME = _Type(_is_some, "a whole number from 1", required=True)
 _BIN = _Type(_is_bin, "a bin", required=True)
 _LOSS = _Type(_is_cause, "a short name", required=True)
 _COUNTS = _Type(_is_counts, "a map of short names to whole numbers")
+_JUMPS = _Type(_is_jumps, f"a list of up to {MOST_JUMPS} pairs of finite numbers")
 _POSITIONS = _Type(_is_positions, "a map of jobs to [inc, next]")
 _ATTRS = _Type(_is_attrs, "a map of names to numbers, texts and lists of them")
 
@@ -144,7 +153,7 @@ WORKER: Kinds = {
     "status": {
         **_FROM, "state": _TEXT, "counts": _COUNTS, "overruns": _COUNT, "held": _COUNT,
         "late": _NUMBER, "cmd": _COUNT, "message": _TEXT, "held_bytes": _COUNT,
-        "late_median": _NUMBER, "cpu": _NUMBER, "rss": _COUNT,
+        "late_median": _NUMBER, "cpu": _NUMBER, "rss": _COUNT, "jumps": _JUMPS,
     },
     "log": {
         "job": _JOB, "inc": _UINT64, "level": _TEXT, "name": _TEXT, "time": _NUMBER, "text": _TEXT,

@@ -110,12 +110,17 @@ class Ledger:
         if job is None or head.inc not in job.next:
             return Verdict.NEED_HELLO
         if head.k == "status":
-            known = job.counts.get(head.inc, {})
-            return Verdict.KNOWN if head.fields.get("counts", known) == known else Verdict.TAKE
+            return Verdict.TAKE if self._is_news(job, head) else Verdict.KNOWN
         taken = Receiver(job.next[head.inc]).take(head.first, head.n)
         if isinstance(taken, Drop):
             return Verdict.GAP if taken is Drop.ABOVE else Verdict.KNOWN
         return Verdict.TAKE
+
+    def _is_news(self, job: JobState, head: Head) -> bool:
+        """Whether a status tells of losses, or of jumps of the clock, that aren't known yet."""
+        counts, jumps = job.counts.get(head.inc, {}), job.jumps.get(head.inc, [])
+        said = head.fields
+        return bool(said.get("counts", counts) != counts or said.get("jumps", jumps) != jumps)
 
     def _judge_hello(self, head: Head) -> Verdict:
         job = self.jobs.get(head.job)
@@ -168,7 +173,7 @@ class Ledger:
         elif head.k == "skip":
             self._skip(head)
         elif head.k == "status":
-            self.jobs[head.job].counts[head.inc] = dict(head.fields.get("counts", {}))
+            self._status(self.jobs[head.job], head)
         return []
 
     def _hello(self, head: Head) -> None:
@@ -201,6 +206,7 @@ class Ledger:
         job.file, job.rows, job.late = known.file, known.rows, known.late
         job.last_time, job.next = known.last_time, known.next
         job.skipped, job.counts, job.restarts = known.skipped, known.counts, known.restarts
+        job.jumps = known.jumps
         if spooled:
             # It tells of rows of the past; the job is still what its own worker said.
             job.inc, job.met, job.host, job.pid = known.inc, known.met, known.host, known.pid
@@ -214,6 +220,12 @@ class Ledger:
         cause = str(head.fields.get("cause") or "skipped")
         job.skipped[cause] = job.skipped.get(cause, 0) + missing
         job.next[head.inc] = head.first + head.n
+
+    def _status(self, job: JobState, head: Head) -> None:
+        if "counts" in head.fields:
+            job.counts[head.inc] = dict(head.fields["counts"])
+        if "jumps" in head.fields:
+            job.jumps[head.inc] = list(head.fields["jumps"])
 
     # -- where rows go --------------------------------------------------------------------------
 

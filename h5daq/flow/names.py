@@ -45,6 +45,7 @@ GROUP_ATTRIBUTES = frozenset(
         "NX_class",
         "auxiliary_signals",
         "axes",
+        "clock_jumps",
         "default",
         "restart_causes",
         "restart_times",

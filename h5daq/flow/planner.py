@@ -5,7 +5,8 @@ The writer journals each record before it acts on it; from then on the record al
 
 A new file begins when a row asks for it, never by the clock alone, so that a period without rows
 leaves no file and the chain of ids has no gaps. The clock seals: once a file's end is past by
-``grace`` seconds, jobs that have not crossed by themselves are moved on.
+``grace`` seconds, jobs that have not crossed by themselves are moved on. A clock that is set back
+opens no file: rows stay in the newest one, as late, until the clock is there again or it is full.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ __all__ = ["Planner"]
 
 _AHEAD = 5.0
 """A host's clock may be this many seconds ahead of the writer's and still open a new file."""
+
+_LEAST = 0.001
+"""Seconds between the starts of two files at least, as their names have milliseconds."""
 
 _MANY_PERIODS = 10_000
 """A gap of more periods than this (a clock that was set) isn't counted through one by one."""
@@ -62,16 +66,25 @@ class Planner:
         if newest >= last.end and now >= last.end - _AHEAD:
             start, end = self._period(last.end, min(newest, now + _AHEAD))
             return self._next(last, start, end, "calendar")
-        if self.size and last.bytes >= self.size and now > last.start:
+        return self._when_full(last, now) if self.size and last.bytes >= self.size else None
+
+    def _when_full(self, last: FileState, now: float) -> FileRecord | None:
+        if last.start < now < last.end:
             return self._next(last, now, last.end, "size")
-        return None
+        if now >= last.end or last.start + _LEAST >= last.end:
+            # Older rows are still coming in; the next one of now begins a file anyway.
+            return None
+        # The clock was set back, perhaps by years: no row would cross by its time.
+        return self._next(last, last.start + _LEAST, last.end, "size", cross_all=True)
 
     def on_schema_change(self, ledger: Ledger, now: float) -> FileRecord | None:
         """The file that all jobs cross to at once, as one of them has other columns from now on."""
         if not any(file.rows for file in ledger.files):
             return None
         last = ledger.files[-1]
-        return self._next(last, max(now, last.start), last.end, "schema", cross_all=True)
+        start = max(now, last.start + _LEAST)
+        start, end = (start, last.end) if start < last.end else self._period(last.end, start)
+        return self._next(last, start, end, "schema", cross_all=True)
 
     def to_seal(self, ledger: Ledger, now: float) -> SealRecord | None:
         """The seal of the oldest file, when nobody needs it any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,10 @@ __all__ = ["FileState", "JobState"]
 
 _MOST = 2**63 - 1
 """Counts are kept as int64; what peers claim may add up to more."""
+
+
+Jump = Sequence[float]
+"""When a worker's clock was set, by the clock after it, and by how many seconds."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,7 @@ class JobState:
     skipped: dict[str, int] = field(default_factory=dict)
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     restarts: list[tuple[float, str]] = field(default_factory=list)
+    jumps: dict[int, list[Jump]] = field(default_factory=dict)
     met: bool = True
     spooled: int | None = None
 
@@ -59,6 +65,11 @@ class JobState:
     def speaker(self) -> int:
         """The incarnation that said hello last."""
         return self.inc if self.spooled is None else self.spooled
+
+    @property
+    def clock_jumps(self) -> list[Jump]:
+        """How often the clock was set on the hosts of its workers, one worker after the other."""
+        return [jump for jumps in self.jumps.values() for jump in jumps]
 
     @property
     def lost(self) -> dict[str, int]:

@@ -53,16 +53,20 @@ class About:
         What the rows were taken for: the directory of the writer's files.
     hello : bytes
         What the next worker says for this incarnation, encoded.
+    turn : int
+        Above that of all spools that its worker found: they go out in this order, whatever their
+        clocks said.
     """
 
     job: str
     inc: int
     home: str
     hello: bytes
+    turn: int = 0
 
     def to_bytes(self) -> bytes:
         """For the file."""
-        packed: bytes = msgpack.packb([self.job, self.inc, self.home, self.hello])
+        packed: bytes = msgpack.packb([self.job, self.inc, self.home, self.hello, self.turn])
         return packed
 
     @classmethod

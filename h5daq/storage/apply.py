@@ -50,6 +50,7 @@ def apply_record(disk: Disk, fd: int, log: RedoLog, record: Record, *, durable: 
     The last write is not synced: until the log is retired, recovery would do it again.
     """
     at, new = record.superblock_at, record.new_superblock
+    _try_to_write(disk, fd, max(record.pages, default=0))
     disk.write(fd, at, marked(record.old_superblock))
     if durable:
         disk.sync(fd)
@@ -61,6 +62,17 @@ def apply_record(disk: Disk, fd: int, log: RedoLog, record: Record, *, durable: 
     if durable:
         disk.sync(fd)
     disk.write(fd, at, new)
+
+
+def _try_to_write(disk: Disk, fd: int, page: int) -> None:
+    """Write what is there already: a disk that refuses had better do so before the mark is set.
+
+    Nobody can open the file from the mark on until all pages are in it, which on a disk that takes
+    no more may be long.
+    """
+    used = min(PAGE, disk.size(fd) - page * PAGE)
+    if used > 0:
+        disk.write(fd, page * PAGE, read_bytes(disk, fd, page * PAGE, used))
 
 
 def rewrite_pages(disk: Disk, fd: int, log: RedoLog, record: Record) -> None:

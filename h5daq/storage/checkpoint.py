@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from h5daq.errors import FileBusy, FileDamaged, StorageError
+from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.entries import Entry
 from h5daq.flow.ledger import Effect, Ended, FileState, JobState, Ledger, Place, Sealed
 from h5daq.flow.rollover import file_name
-from h5daq.storage.find import find_file, free_path, run_files
+from h5daq.storage.file_shelf import BuilderOptions, FileShelf, still_waits
+from h5daq.storage.find import free_path, run_files
 from h5daq.storage.layouts.run import JobHead, RunFile
-from h5daq.storage.run_record import file_format, file_head, file_options
-from h5daq.storage.transaction import recover
+from h5daq.storage.run_record import file_format
 
 __all__ = ["Builder", "BuilderOptions", "EntrySource"]
 
@@ -43,15 +42,6 @@ class EntrySource(Protocol):
     def release(self, lsn: int) -> None:
         """Everything up to `lsn` is in the files."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class BuilderOptions:
-    """What all files of a writer have in common."""
-
-    directory: Path
-    durable: bool = True
-    overlay_bytes: int = 64 << 20
 
 
 class Builder:
@@ -84,6 +74,7 @@ class Builder:
         replay_end: int = 0,
     ) -> None:
         self._journal = journal
+        self._shelf = FileShelf(options)
         self._base, self._base_lsn = snapshot, lsn
         self._options = options
         self._files: dict[int, RunFile] = {}
@@ -147,7 +138,11 @@ class Builder:
         """Bring waiting checkpoints into files that nobody holds open any more."""
         for run_file in self._files.values():
             run_file.apply_pending()
-        self._unapplied = {path for path in self._unapplied if _still_waits(path)}
+        self._unapplied = {path for path in self._unapplied if still_waits(path)}
+
+    def watch(self, paths: Iterable[Path]) -> None:
+        """Apply what waits in these files, too, as soon as their readers let go of them."""
+        self._unapplied |= set(paths)
 
     def rewind(self) -> None:
         """Forget what no checkpoint holds yet: the same entries will be read again."""
@@ -188,6 +183,7 @@ class Builder:
         try:
             run_file.append(head, place.batch)
         except (ValueError, TypeError, RuntimeError, KeyError) as error:
+            run_file.check()
             self._refuse(entry, place, error)
             return False
         return True
@@ -217,6 +213,7 @@ class Builder:
             self.lsn,
             losses={job.job: self._losses(job) for job in jobs},
             restarts=[(job.job, time, cause) for job in jobs for time, cause in job.restarts],
+            jumps={job.job: job.clock_jumps for job in jobs},
         )
         self.redo_bytes = done.pages * 4096
 
@@ -246,7 +243,7 @@ class Builder:
         if path is None:
             log.warning("the run's last file was moved away and does not say that it is the last")
             return
-        run_file = RunFile.reopen(path, **self._run_options())
+        run_file = self._shelf.reopen(self.ledger.run, path)
         self._finish(
             run_file,
             run_end=ended.run_end,
@@ -284,28 +281,16 @@ class Builder:
         if state.id in self._done:
             return None
         if state.id not in self._files:
-            self._files[state.id] = self._find(state) or self._create(state)
+            # A replay may meet rows of a file that has its last name by now, or that was renamed.
+            replayed = self.lsn < self._replay_end
+            found = self._shelf.find(self.ledger.run, state, anywhere=replayed)
+            self._files[state.id] = found or self._create(state)
         return self._files[state.id]
 
-    def _find(self, state: FileState) -> RunFile | None:
-        """The file as it was left at its last checkpoint; None if there is none.
-
-        A replay may meet rows of a file that has its last name by now, or that somebody renamed.
-        """
-        planned = self._options.directory / state.name
-        path = find_file(planned, state.id, anywhere=self.lsn < self._replay_end)
-        return None if path is None else RunFile.reopen(path, **self._run_options())
-
     def _create(self, state: FileState) -> RunFile:
-        run = self.ledger.run
-        if run is None:
-            raise FileDamaged("the journal holds rows before any run")
-        path = free_path(self._options.directory / state.name)
-        return RunFile.create(path, file_head(run, state), **self._run_options())
-
-    def _run_options(self) -> dict[str, Any]:
-        durable, overlay_bytes = self._options.durable, self._options.overlay_bytes
-        return {**file_options(self.ledger.run), "durable": durable, "overlay_bytes": overlay_bytes}
+        known = Ledger.restore(self._base).files if self._base else []
+        rows = sum(file.rows for file in known if file.id == state.id)
+        return self._shelf.create(self.ledger.run, state, rows)
 
 
 def _give_up(run_file: RunFile) -> None:
@@ -316,15 +301,3 @@ def _give_up(run_file: RunFile) -> None:
         # Its locks must go all the same, or it could never be opened again.
         with suppress(StorageError):
             run_file.close()
-
-
-def _still_waits(path: Path) -> bool:
-    """Whether a reader still keeps the end of a sealed file from being applied."""
-    try:
-        found = recover(path)
-    except FileBusy:
-        return True
-    except OSError as error:
-        log.error("%s: its end is left to the next start: %s", path, error)
-        return False
-    return found is not None and found.action == "pending"

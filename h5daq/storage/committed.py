@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import errno
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
-from h5daq.errors import StorageError
+from h5daq.errors import FileDamaged, StorageError
 from h5daq.storage.apply import (
     Standing,
     apply_record,
@@ -56,7 +57,7 @@ class CommittedFile:
         self.on_disk, self.log = on_disk, log
         self.failed = ""
         self.found: Standing | None = None
-        self._half_applied = self._unretired = False
+        self._half_applied = self._unretired = self._foreign = False
         self._pending = log.load()
         if self._pending is None:
             on_disk.inspect()
@@ -132,8 +133,17 @@ class CommittedFile:
         self.on_disk.share()
         if self._half_applied:
             self.apply(force=True)
-        self.on_disk.verify(self.barrier)
+        self._verify()
         self.cut()
+
+    def _verify(self) -> None:
+        """Make sure that nobody else changed the file; from then on it is not touched any more."""
+        try:
+            self.on_disk.verify(self.barrier)
+        except FileDamaged as error:
+            self._foreign = True
+            self.fail(error.strerror or "was damaged")
+            raise
 
     def cut(self) -> None:
         """Drop what an aborted transaction left beyond the committed states."""
@@ -163,7 +173,7 @@ class CommittedFile:
             self.cut()
             return 0
         # What is committed to a file that is gone would be lost.
-        self.on_disk.verify(self.barrier)
+        self._verify()
         self._sync_data(superblock.end)
         self._seal(superblock, {p: e for p, e in pages.items() if p * PAGE < superblock.end})
         return changed
@@ -193,7 +203,7 @@ class CommittedFile:
     def rename(self, new: Path) -> None:
         """Move file and log to a new name; recovery finds the log also after a crash between."""
         disk, old = self.on_disk.disk, self.path
-        self.on_disk.verify(self.barrier)
+        self._verify()
         disk.publish(old, new)
         self.on_disk.path = new
         self.on_disk.sync_name()
@@ -207,6 +217,8 @@ class CommittedFile:
             if not self.pending and not self.failed:
                 self.cut()
                 self._drop_log()
+            elif self._foreign and not self.pending:
+                self._leave()
         finally:
             self.log.close()
             self.on_disk.close()
@@ -277,7 +289,7 @@ class CommittedFile:
     def _apply(self, record: Record) -> None:
         if not self._half_applied:
             # With the lock in hand, and not before, nobody can change it any more.
-            self.on_disk.verify(self.barrier)
+            self._verify()
         self._half_applied = True
         disk, fd = self.on_disk.disk, self.on_disk.fd
         apply_record(disk, fd, self.log, record, durable=self.on_disk.durable)
@@ -288,6 +300,12 @@ class CommittedFile:
         self._unretired = True
         self._pending = None
         self.on_disk.is_new(record)
+
+    def _leave(self) -> None:
+        """Take nothing but the log away from a file that is another program's now."""
+        with suppress(OSError):
+            self.on_disk.disk.sync(self.on_disk.fd)
+            self.on_disk.disk.unlink(self.log.path)
 
     def _drop_log(self) -> None:
         if self._unretired:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
+from h5daq.storage.exclusive import rename_exclusive
 from h5daq.storage.writeback import WriteBehind
 
 __all__ = ["Disk", "FileIdentity"]
@@ -108,12 +109,34 @@ class Disk:
         finally:
             os.close(fd)
 
+    def make_directory(self, path: Path) -> None:
+        """Make a directory and those above it, unless it is there; a power cut keeps them."""
+        if path.is_dir():
+            return
+        self.make_directory(path.parent)
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            # Another process was faster, or it is a file.
+            if not path.is_dir():
+                raise
+        self.sync_directory(path.parent)
+
     def rename(self, old: Path, new: Path) -> None:
         """Give a file another name, in one step."""
         os.rename(old, new)
 
     def publish(self, old: Path, new: Path) -> None:
-        """Rename, but raise ``FileExistsError`` rather than replace what has the new name."""
+        """Rename, but raise ``FileExistsError`` rather than replace what has the new name.
+
+        A second name that a kill left of an earlier attempt counts as done.
+        """
+        if self.identity_of(old) == self.identity_of(new):
+            os.unlink(old)
+        elif not rename_exclusive(old, new):
+            self._link_and_unlink(old, new)
+
+    def _link_and_unlink(self, old: Path, new: Path) -> None:
         try:
             os.link(old, new)
         except OSError as error:
@@ -121,6 +144,8 @@ class Disk:
                 raise
             self._rename_to_free_name(old, new)
         else:
+            # A power cut must not keep the loss of one name, and lose the other.
+            self.sync_directory(new.parent)
             os.unlink(old)
 
     def _rename_to_free_name(self, old: Path, new: Path) -> None:

@@ -14,16 +14,19 @@ from pathlib import Path
 
 import h5py
 
-from h5daq.errors import FileDamaged, StorageError
+from h5daq.errors import FileBusy, FileDamaged, StorageError
+from h5daq.storage.disk import Disk
+from h5daq.storage.redo import redo_path
+from h5daq.storage.redo_files import inode_of_orphan, logged_files
 from h5daq.storage.transaction import recover
 
-__all__ = ["file_id_of", "find_file", "free_path", "run_files"]
+__all__ = ["file_id_of", "find_files", "free_path", "run_files"]
 
 log = logging.getLogger("h5daq.storage.find")
 
 
-def find_file(planned: Path, file_id: int, *, anywhere: bool) -> Path | None:
-    """The run file of an id, recovered; None if there is none.
+def find_files(planned: Path, file_id: int, *, anywhere: bool) -> Iterator[Path]:
+    """The run file of an id, recovered; several if one was damaged, and another took its place.
 
     Parameters
     ----------
@@ -43,13 +46,37 @@ def find_file(planned: Path, file_id: int, *, anywhere: bool) -> Path | None:
         if not path.exists():
             break
         if _is_ours(path, file_id):
-            return path
-    return run_files(planned.parent).get(file_id) if anywhere else None
+            yield path
+    if anywhere:
+        _recover_all(planned.parent)
+        elsewhere = run_files(planned.parent).get(file_id)
+        if elsewhere is not None:
+            yield elsewhere
 
 
 def free_path(planned: Path, own: Path | None = None) -> Path:
-    """`planned`, or the first of its numbered variants, that is free or `own`."""
-    return next(path for path in _paths(planned) if path == own or not path.exists())
+    """`planned`, or the first of its numbered variants, that is free or `own`.
+
+    Also another name of `own`: a kill in the middle of a rename can leave both.
+    """
+    return next(path for path in _paths(planned) if _is_free(path) or _is_same(path, own))
+
+
+def _is_free(path: Path) -> bool:
+    if path.exists() or not redo_path(path).exists():
+        return not path.exists()
+    try:
+        # It may hold a change of a file that somebody has moved away.
+        return inode_of_orphan(Disk(), path) is None
+    except OSError as error:
+        log.error("%s: %s", redo_path(path), error)
+        return False
+
+
+def _is_same(path: Path, own: Path | None) -> bool:
+    if own is None or path == own:
+        return path == own
+    return own.exists() and path.exists() and path.samefile(own)
 
 
 def run_files(directory: Path) -> dict[int, Path]:
@@ -92,6 +119,17 @@ def _paths(planned: Path) -> Iterator[Path]:
     yield planned
     for number in itertools.count(1):
         yield planned.with_name(f"{planned.stem}-{number}{planned.suffix}")
+
+
+def _recover_all(directory: Path) -> None:
+    """A file that is half applied can't tell its id, whatever its name is by now."""
+    for path in list(logged_files(Disk(), directory)):
+        try:
+            recover(path)
+        except FileBusy:
+            continue
+        except FileDamaged as error:
+            log.error("%s: %s", path, error)
 
 
 def _is_ours(path: Path, file_id: int) -> bool:

@@ -244,6 +244,8 @@ class Journal:
         while (segment := self._shelf.unneeded(lsn)) is not None:
             self._files.retire(segment)
             self._shelf.drop_oldest()
+            # One by one: a power cut that undid only the first of two would leave a gap.
+            self._files.settle()
         self._files.settle()
 
     # -- beginning and ending -----------------------------------------------------------------

@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
 from h5daq.errors import FileBusy, StorageError
+from h5daq.storage.disk import Disk
 
 __all__ = ["DirectoryLock", "make_directory"]
 
@@ -29,7 +31,7 @@ def make_directory(directory: Path) -> None:
         If it can't be made; names what is in the way.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        Disk().make_directory(directory)
     except OSError as error:
         text = f"the directory can't be made: {os.strerror(error.errno or 0)}"
         raise StorageError(error.errno, text, str(error.filename or directory)) from error
@@ -80,7 +82,9 @@ class DirectoryLock:
         if self._fd is not None:
             fd, self._fd = self._fd, None
             # Closing is what releases it: the text must be gone before.
-            os.ftruncate(fd, 0)
+            with suppress(OSError):
+                # On a disk that takes nothing the text stays; it counts only while it is locked.
+                os.ftruncate(fd, 0)
             os.close(fd)
 
     @property
@@ -102,7 +106,9 @@ class DirectoryLock:
 
     def _open(self) -> int:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            Disk().make_directory(self.path.parent)
+            # A process that was killed may have made it, and not have come to this.
+            Disk().sync_directory(self.directory)
             return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise self._impossible(error) from error

@@ -44,6 +44,7 @@ class NewFile:
         if disk.identity_of(path) is not None:
             raise StorageError(errno.EEXIST, "is there already", str(path))
         self.path = path
+        self._born = False
         self.log = open_log(disk, path, durable=durable)
         try:
             self._check_log()
@@ -62,8 +63,9 @@ class NewFile:
         return Overlay(self.on_disk.page, self.log, {}, limit)
 
     def cut(self) -> None:
-        """Begin anew."""
-        self.on_disk.cut(0)
+        """Begin anew, unless the file has its name already, and could only not be synced."""
+        if not self._born:
+            self.on_disk.cut(0)
 
     def publish(self) -> CommittedFile:
         """Give the file its name, now that it is whole."""
@@ -72,11 +74,12 @@ class NewFile:
         self.on_disk.cut(end)
         self.on_disk.sync(end)
         disk.publish(part_path(self.path), self.path)
+        self._born = True
         self.on_disk.sync_name()
         return CommittedFile(self.on_disk, self.log)
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind but a file that has its name."""
         self.on_disk.disk.unlink(part_path(self.path))
         self.log.remove()
         self.on_disk.close()

@@ -96,6 +96,8 @@ def end_interrupted(journal: Journal, builder: Builder) -> Recovered:
         return report
     times = [job.last_time for job in ledger.jobs.values() if job.last_time is not None]
     report.run, report.rows = ledger.run.name, sum(job.rows for job in ledger.jobs.values())
+    # A clock that was set back must not end a file before it begins.
+    times += [file.start for file in ledger.files if file.rows]
     journal.append(encode_record(EndRecord(max(times, default=ledger.run.start), True)))
     journal.sync()
     builder.advance(journal.last)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from h5daq.errors import FileBusy
@@ -28,12 +29,16 @@ def open_log(disk: Disk, path: Path, *, durable: bool) -> RedoLog:
     """
     name = redo_path(path)
     fd = _open_locked(disk, name, path)
+    fresh = disk.size(fd) == 0
     try:
         log = RedoLog(disk, fd, name, durable=durable)
         if durable:
             disk.sync(fd)
             disk.sync_directory(name.parent)
     except BaseException:
+        if fresh:
+            with suppress(OSError):
+                disk.unlink(name)
         disk.close(fd)
         raise
     return log

@@ -62,7 +62,9 @@ class SegmentFiles:
         self._retired: list[_Spare] = []
         self._most_spares = max(1, _SPARE_BYTES // segment_bytes)
         with _named("the journal's directory can't be made", directory):
-            directory.mkdir(parents=True, exist_ok=True)
+            disk.make_directory(directory)
+            # A process that was killed may have made it, and not have come to this.
+            disk.sync_directory(directory.parent)
 
     def begin(self, number: int, lsn: int, synced_lsn: int, snapshot: bytes) -> Segment:
         """A segment with nothing but its head, which is written but not synced.
@@ -204,10 +206,18 @@ class SegmentFiles:
 
     def _take(self, path: Path) -> int:
         """A descriptor of a file of that name: a spare's, renamed, or a new one's."""
-        fd = self._recycle(path) if self._spares else self.disk.open(path, exclusive=True)
+        fd = self._recycle(path) if self._spares else self._new(path)
         # Only now: a sync that sees it must find the new name in the directory.
         self._names_changed = True
         return fd
+
+    def _new(self, path: Path) -> int:
+        try:
+            return self.disk.open(path, exclusive=True)
+        except FileExistsError:
+            # Of an attempt that failed, and could not be cleared away either.
+            self.disk.unlink(path)
+            return self.disk.open(path, exclusive=True)
 
     def _recycle(self, path: Path) -> int:
         spare = self._spares.pop()

@@ -8,7 +8,7 @@ all columns of a job of one length. A layout of your own passes it, or can't be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,6 +52,7 @@ class Layout(Protocol):
         *,
         losses: Mapping[str, Mapping[str, int]] | None = None,
         restarts: Iterable[tuple[str, float, str]] = (),
+        jumps: Mapping[str, Sequence[Sequence[float]]] | None = None,
     ) -> Any:
         """Bring all rows into the file."""
         ...

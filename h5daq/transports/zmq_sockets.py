@@ -25,6 +25,10 @@ _HEARTBEAT_MS = 2_000
 _TIMEOUT_MS = 6_000
 _RECONNECT_MS = 50
 _RECONNECT_MAX_MS = 1_000
+_CONNECT_MS = 3_000
+"""The system's own tries to connect grow apart to a minute: after a network that was cut for some
+minutes comes back, a fresh try finds it at once, and the old one much later."""
+_HANDSHAKE_MS = 5_000
 _KEEPALIVE_SECONDS = 30
 # Room for a message's own frame beside the largest payload.
 _MAX_FRAME_BYTES = MAX_MESSAGE_BYTES + 4096
@@ -39,6 +43,7 @@ def make_socket(context: Context, kind: int, *, send: int, receive: int) -> Sock
     socket.heartbeat_ivl, socket.heartbeat_timeout = _HEARTBEAT_MS, _TIMEOUT_MS
     socket.heartbeat_ttl = _TIMEOUT_MS
     socket.reconnect_ivl, socket.reconnect_ivl_max = _RECONNECT_MS, _RECONNECT_MAX_MS
+    socket.connect_timeout, socket.handshake_ivl = _CONNECT_MS, _HANDSHAKE_MS
     socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, _KEEPALIVE_SECONDS
     return socket
 

@@ -18,7 +18,7 @@ from h5daq.transports.locks import ClientKeys
 from h5daq.transports.wake import Bell
 from h5daq.transports.zmq_curve import show
 from h5daq.transports.zmq_handshakes import Handshakes
-from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
+from h5daq.transports.zmq_sockets import Context, Socket, connect, make_socket, milliseconds
 
 __all__ = ["Subscription"]
 
@@ -39,8 +39,9 @@ class Subscription:
         self.rejected: Counter[str] = Counter()
         self._context, self._keys = context, keys
         self._prefixes = list(prefixes)
+        self._socket, self._handshakes = self._open(endpoint)
         self._bell = Bell()
-        self._open(endpoint)
+        self._poller = self._watch()
 
     def subscribe(self, prefix: bytes) -> None:
         self._prefixes.append(prefix)
@@ -73,31 +74,38 @@ class Subscription:
         return self._handshakes.refusal()
 
     def reconnect(self, endpoint: str) -> None:
+        fresh, handshakes = self._open(endpoint)
         self._handshakes.close()
         self._socket.close(linger=0)
-        self._open(endpoint)
+        self._socket, self._handshakes = fresh, handshakes
+        self._poller = self._watch()
 
     def close(self) -> None:
         self._handshakes.close()
         self._socket.close(linger=0)
         self._bell.close()
 
-    def _open(self, endpoint: str) -> None:
-        self._socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
+    def _open(self, endpoint: str) -> tuple[Socket, Handshakes]:
+        socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
         # Within a machine and without keys there is no handshake that could fail.
         watch = self._keys is not None or endpoint.startswith("tcp:")
-        self._handshakes = Handshakes(self._context, self._socket, endpoint, watch=watch)
+        handshakes = Handshakes(self._context, socket, endpoint, watch=watch)
         for prefix in self._prefixes:
-            self._socket.subscribe(prefix)
+            socket.subscribe(prefix)
         try:
-            show(self._socket, self._keys)
-            connect(self._socket, endpoint)
+            show(socket, self._keys)
+            connect(socket, endpoint)
         except ConfigError:
-            self.close()
+            handshakes.close()
+            socket.close(linger=0)
             raise
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._bell.fileno(), zmq.POLLIN)
+        return socket, handshakes
+
+    def _watch(self) -> zmq.Poller:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._bell.fileno(), zmq.POLLIN)
+        return poller
 
     def _decode(self, frames: list[bytes], signals: list[Signal]) -> None:
         if len(frames) != 2:

@@ -61,7 +61,8 @@ class WorkerLink(Closing):
         self._lock = threading.Lock()
         self._heard = [*(topic(kind, job) for kind in JOB_SIGNALS), topic("heartbeat")]
         try:
-            self._push: Socket | None = self._open(data)
+            self._push: Socket | None
+            self._push, self._handshakes = self._open(data)
             self._subscription = Subscription(self._context, signals, self._heard, keys)
         except ConfigError:
             self._context.destroy(linger=0)
@@ -106,13 +107,25 @@ class WorkerLink(Closing):
         self._subscription.wake()
 
     def reconnect(self, data: str, signals: str) -> None:
-        """Leave the writer at hand, dropping what is not sent, and go to another."""
+        """Leave the writer at hand, dropping what is not sent, and go to another.
+
+        Raises
+        ------
+        ConfigError
+            If these are no endpoints; the writer at hand stays then.
+        """
+        fresh, handshakes = self._open(data)
+        try:
+            self._subscription.reconnect(signals)
+        except ConfigError:
+            handshakes.close()
+            fresh.close(linger=0)
+            raise
         with self._lock:
             if self._push is not None:
                 self._handshakes.close()
                 self._push.close(linger=0)
-            self._push = self._open(data)
-        self._subscription.reconnect(signals)
+            self._push, self._handshakes = fresh, handshakes
 
     def close(self, linger: float = 0.0) -> None:
         """Let go; `linger` seconds are given to what is not sent yet.
@@ -128,10 +141,15 @@ class WorkerLink(Closing):
         self._subscription.close()
         self._context.term()
 
-    def _open(self, data: str) -> Socket:
+    def _open(self, data: str) -> tuple[Socket, Handshakes]:
         push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0)
         push.immediate = True
-        self._handshakes = Handshakes(self._context, push, data, watch=self._keys is not None)
-        show(push, self._keys)
-        connect(push, data)
-        return push
+        handshakes = Handshakes(self._context, push, data, watch=self._keys is not None)
+        try:
+            show(push, self._keys)
+            connect(push, data)
+        except ConfigError:
+            handshakes.close()
+            push.close(linger=0)
+            raise
+        return push, handshakes

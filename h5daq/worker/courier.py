@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from h5daq.errors import WireError
+from h5daq.errors import ConfigError, WireError
 from h5daq.flow.batch import Batch
 from h5daq.flow.spooling import Piece
 from h5daq.flow.topics import parse
@@ -165,7 +165,8 @@ class Courier(threading.Thread):
 
     def redirect(self, data: str, signals: str) -> None:
         """The writer has moved."""
-        self._new_endpoints = (data, signals)
+        with self._lock:
+            self._new_endpoints = (data, signals)
         self._wake()
 
     def report(self) -> None:
@@ -261,11 +262,17 @@ class Courier(threading.Thread):
             self._stock.set_aside()
 
     def _redirect(self) -> None:
-        endpoints, self._new_endpoints = self._new_endpoints, None
-        if endpoints is not None:
+        with self._lock:
+            endpoints, self._new_endpoints = self._new_endpoints, None
+        if endpoints is None:
+            return
+        try:
             self._link.reconnect(*endpoints)
-            with self._moved:
-                self._stock.speaker.reset_link(time.monotonic())
+        except ConfigError as error:
+            log.error("job %s: told of a writer that can't be reached: %s", self._job.group, error)
+            return
+        with self._moved:
+            self._stock.speaker.reset_link(time.monotonic())
 
     def _tick(self, now: float) -> None:
         if now >= self._status_at:

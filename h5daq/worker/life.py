@@ -32,6 +32,7 @@ from h5daq.jobs.reading import Reading
 from h5daq.jobs.spool import About, Spool
 from h5daq.jobs.spool_places import place_of
 from h5daq.jobs.tally import Failure, Tally
+from h5daq.jobs.wallclock import WallClock
 from h5daq.transports.zmq import WorkerLink
 from h5daq.worker.courier import Courier
 from h5daq.worker.loghandler import Throttle, send_messages
@@ -71,6 +72,7 @@ class Worker:
         self.tally = Tally(self.job.error_count_limit, self._on_failure)
         self._parent = parent
         self._figures = Figures()
+        self._wall = WallClock(log, f"job {self.job.group}")
         self._complaints = Throttle(10, 1.0, time.monotonic())
         self.hung = ""
         self._pulse = Pulse(Path(spec.pulse) if spec.pulse else None)
@@ -144,7 +146,8 @@ class Worker:
         relics = find_relics(job.group, spec.home)
         spool = None
         if job.spool != "never":
-            about = About(job.group, self.inc, spec.home, self._hello(spooled=True))
+            turn = max((relic.spool.about.turn for relic in relics), default=-1) + 1
+            about = About(job.group, self.inc, spec.home, self._hello(spooled=True), turn)
             spool = Spool(place_of(spec.run, job.group, self.inc), about, job.spool_bytes)
         return Stock(job, self.inc, self._hello(), spool, relics)
 
@@ -209,6 +212,7 @@ class Worker:
             "late_median": middle,
             "cmd": self.orders.seq,
             "message": message,
+            "jumps": self._wall.look(),
             **self._figures.take(),
         }
 

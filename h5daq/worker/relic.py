@@ -35,7 +35,7 @@ class Relic:
         self.spool = spool
         about = spool.about
         head = decode_head(about.hello)
-        self.time = float(head.fields.get("time") or 0.0)
+        self.order = about.turn, float(head.fields.get("time") or 0.0)
         sender = Sender(about.inc, hello=about.hello, first=spool.first)
         self.hold = Hold(sender, spool, memory=2 * WINDOW, left=True)
         self.hold.finish(self._bye)
@@ -52,7 +52,7 @@ class Relic:
 
 def find_relics(job: str, home: str) -> list[Relic]:
     """What earlier workers of `job` left for the same destination, oldest first."""
-    return sorted(_relics(job, home), key=lambda relic: relic.time)
+    return sorted(_relics(job, home), key=lambda relic: relic.order)
 
 
 def _relics(job: str, home: str) -> Iterator[Relic]:

@@ -20,11 +20,13 @@ __all__ = ["Answers", "Later"]
 
 
 _MOST_TRIGGERS = 1_000_000
+_TRIED_SECONDS = 2.5
+"""How long a flush waits for a disk that gives trouble."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """An answer that is given when `ready` says so."""
+    """An answer that is given when `ready` says so; `result` may raise `RequestError`."""
 
     ready: Callable[[], bool]
     result: Callable[[], Any]
@@ -84,8 +86,19 @@ class Answers:
         return self._desk.status()
 
     def _flush(self) -> Later:
-        lsn = self._desk.request_flush()
-        return Later(lambda: self._desk.flushed(lsn), self._desk.file_state)
+        lsn, asked = self._desk.request_flush(), time.monotonic()
+
+        def fails() -> bool:
+            # Trouble that stays while the files' thread tries once more: not one just overcome.
+            return bool(self._desk.trouble()) and time.monotonic() - asked > _TRIED_SECONDS
+
+        def result() -> dict[str, Any]:
+            if not self._desk.flushed(lsn):
+                text = f"not in the files yet: {self._desk.trouble()}"
+                raise _refusal(ErrorCode.STORAGE, text)
+            return self._desk.file_state()
+
+        return Later(lambda: self._desk.flushed(lsn) or fails(), result)
 
     def _stop(self, args: dict[str, Any]) -> Later:
         timeout = args.get("drain_timeout")

@@ -191,12 +191,18 @@ class Committer(threading.Thread):
         self._publisher = publisher
         self._committed = committed
         self._failed = failed
+        self._abandoned = threading.Event()
         self.trouble = ""
 
+    def abandon(self) -> None:
+        """End soon, without what can't be committed; nobody is told of that."""
+        self._abandoned.set()
+        self._notes.close()
+
     def run(self) -> None:
-        """Commit notes until the notes are closed and empty."""
+        """Commit notes until the notes are closed and empty, or it is abandoned."""
         try:
-            while not self._notes.closed:
+            while not (self._notes.closed or self._abandoned.is_set()):
                 self._step()
             self._publisher.tell_rest(time.monotonic())
         except BaseException as error:
@@ -210,13 +216,15 @@ class Committer(threading.Thread):
         if not note.empty:
             began = time.monotonic()
             lsn = self._sync()
+            if lsn is None:
+                return
             self._publisher.synced(time.monotonic() - began)
             self._publisher.tell(note, time.monotonic())
             self._committed(lsn, note.bytes, note.urgent)
         self._publisher.tell_due(time.monotonic())
 
-    def _sync(self) -> int:
-        while True:
+    def _sync(self) -> int | None:
+        while not self._abandoned.is_set():
             try:
                 lsn = self._journal.sync()
             except StorageError as error:
@@ -224,6 +232,7 @@ class Committer(threading.Thread):
             else:
                 self.trouble = ""
                 return lsn
+        return None
 
     def _endure(self, error: StorageError) -> None:
         if self._journal.failed:
@@ -231,7 +240,7 @@ class Committer(threading.Thread):
         if not self.trouble:
             log.error("no more commits for now: %s. Workers hold their rows meanwhile.", error)
         self.trouble = str(error)
-        time.sleep(_RETRY_SECONDS)
+        self._abandoned.wait(_RETRY_SECONDS)
 
     def _patience(self) -> float | None:
         deadline = self._publisher.next_deadline()

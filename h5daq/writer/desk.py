@@ -55,6 +55,8 @@ class Desk:
         self._releases = Releases()
         self.stopping = False
         self.fates: Callable[[], dict[str, dict[str, str]]] = dict
+        self.left = ""
+        """Why a stop has left rows in the journal, instead of bringing them into the files."""
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -81,12 +83,22 @@ class Desk:
     def order_done(self, job: str, seq: int) -> None:
         """A worker has done its orders up to `seq`; it is told the next one."""
         orders = self._orders.get(job)
+        if orders and seq > orders[0]["seq"]:
+            # Only the first was told. What the worker has done was an earlier writer's, whose
+            # clock was ahead of ours: it would take ours for old, and we take them for done.
+            self._renumber(job, seq)
+            return
         if not orders or orders[0]["seq"] > seq:
             return
-        while orders and orders[0]["seq"] <= seq:
-            orders.popleft()
+        orders.popleft()
         if orders:
             self._publisher.send("command", job, **orders[0])
+
+    def _renumber(self, job: str, above: int) -> None:
+        orders = self._orders[job]
+        for order in orders:
+            self._last_seq = order["seq"] = max(self._last_seq, above) + 1
+        self._publisher.send("command", job, **orders[0])
 
     def repeat_orders(self) -> None:
         """Say again what no worker has confirmed: a PUB socket may have lost it."""
@@ -224,7 +236,8 @@ class Desk:
         """What a stop leaves: the sealed files, and the rows that unreachable workers hold."""
         held = {job: self._held(job) for job in self.unfinished()}
         left = {job: rows for job, rows in held.items() if rows > 0}
-        return {"files": [str(path) for path in self._builder.sealed], "held": left}
+        report = {"files": [str(path) for path in self._builder.sealed], "held": left}
+        return {**report, "left": self.left} if self.left else report
 
     def _held(self, job: str) -> int:
         """What its worker held when it last said so, less what was taken since: it may be dead."""

@@ -174,13 +174,13 @@ class Intake:
             self._append(message)
         else:
             self._append(message)
-        self.stalled = ""
 
     def _append(self, message: memoryview | bytes) -> int:
         lsn = self._journal.append(message)
         self.note.bytes += len(message)
         self.journaled_bytes += len(message)
         self.ledger.apply(message)
+        self.stalled = ""
         return lsn
 
     def _rows(self, head: Head, message: memoryview) -> None:
@@ -188,6 +188,7 @@ class Intake:
         newest = float(batch.times().max())
         self.record(self._planner.before_rows(self.ledger, newest, self._clock()))
         self._journal.append(message)
+        self.stalled = ""
         self.ledger.apply_rows(head, batch)
         self.note.bytes += len(message)
         self.journaled_bytes += len(message)
@@ -216,8 +217,10 @@ class Intake:
 
     def end(self) -> bool:
         """End the run; False while the journal can't take it."""
+        # A clock that was set back must not end a file before it begins.
+        begun = max((file.start for file in self.ledger.files), default=self.ledger.last_end)
         try:
-            self.record(EndRecord(self._clock()))
+            self.record(EndRecord(max(self._clock(), begun)))
         except StorageError as error:
             self._stall(error)
             return False

@@ -64,11 +64,12 @@ class Opened:
         self._enter_directory()
         self.lock = DirectoryLock(self._directory)
         self.lock.acquire()
-        finished = [found.path for found in recover_directory(self._directory)]
+        found = recover_directory(self._directory)
         self.recovered, self.ledger = Recovered(), Ledger()
         self.journal: Journal | MemoryJournal
         self.builder = self._recover()
-        self.recovered.finished = finished
+        self.builder.watch(item.path for item in found if item.action == "pending")
+        self.recovered.finished = [item.path for item in found]
 
     def _enter_directory(self) -> None:
         if self._settings.make_directory:

@@ -17,21 +17,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from h5daq.errors import StorageError
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import Calendar
+from h5daq.jobs.wallclock import WallClock
 from h5daq.logs import log_remote
 from h5daq.storage.checkpoint import Builder
-from h5daq.storage.recovery import (
-    Recovered,
-    mark_kept,
-)
+from h5daq.storage.recovery import Recovered
 from h5daq.transports.base import Events, Frame
 from h5daq.transports.zmq import WriterPort
 from h5daq.writer.answers import Answers
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
+from h5daq.writer.ending import Ending
 from h5daq.writer.guard import Guard
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
@@ -81,6 +79,7 @@ class Writer:
         self.directory = Path(settings.directory)
         self.boot = secrets.token_hex(8)
         self.clock = time.time
+        self._wall = WallClock(log, "writer")
         self.recovered = Recovered()
         self.stopped = False
         self._failure: BaseException | None = None
@@ -99,6 +98,7 @@ class Writer:
         self._opened = Opened(self.settings, _MEMORY_BYTES)
         self.recovered, self.journal = self._opened.recovered, self._opened.journal
         self._ledger = self._opened.ledger
+        self._report_recovered()
         settings = self.settings
         self.guard = Guard(settings.keys, settings.trusted) if settings.keys else None
         locks = self.guard.locks if self.guard is not None else None
@@ -109,6 +109,20 @@ class Writer:
         self._assemble(self._opened.builder)
         self._begin_run()
         self._save_endpoints()
+
+    def _report_recovered(self) -> None:
+        """Say what the last writer left to do, if it did not end in order."""
+        found = self.recovered
+        if found.finished or found.run:
+            log.warning(
+                "went on where the last writer stopped: %d journal entries read again, "
+                "unfinished changes settled in: %s; run sealed as interrupted: %s",
+                found.entries,
+                ", ".join(path.name for path in found.finished) or "no file",
+                found.run or "none",
+            )
+        elif found.entries:
+            log.info("read %d journal entries again; the files are whole", found.entries)
 
     def _assemble(self, builder: Builder) -> None:
         settings = self.settings
@@ -147,6 +161,9 @@ class Writer:
             self.publisher,
             self.committer,
             builder,
+        )
+        self.ending = Ending(
+            settings, self.desk, self.journal, builder, self.committer, self.store, self.publisher
         )
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(self.port, answers, self.intake.refused, self.guard)
@@ -280,6 +297,7 @@ class Writer:
         if time.monotonic() < self._tick_at:
             return
         self._tick_at = time.monotonic() + _TICK_SECONDS
+        self._wall.look()
         self.desk.order_release(self.clock())
         self.intake.tick(self.store.done_lsn)
         if self.guard is not None and self.guard.refresh():
@@ -338,15 +356,15 @@ class Writer:
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
-        if not self.intake.end():
+        if not self.intake.end() and not self.ending.gives_up():
             return
         self.notes.deliver(self.intake.collect())
         self.notes.close()
         self._outlast(self.committer)
         self.store.close()
         self._outlast(self.store)
-        self._close_journal()
-        self._report_held()
+        self.ending.close_journal()
+        self.ending.report()
         self.stopped = True
 
     def _outlast(self, thread: threading.Thread) -> None:
@@ -354,20 +372,10 @@ class Writer:
         while thread.is_alive() and self._failure is None:
             thread.join(0.1)
             self.replies.receive()
+            self.replies.send_ready()
+            self.ending.gives_up()
         self._raise_failure()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
-
-    def _close_journal(self) -> None:
-        try:
-            mark_kept(self.journal, self.builder)
-            self.journal.close()
-        except StorageError as error:
-            # Everything is in the files; the next start looks at them once more.
-            log.warning("the journal could not be closed: %s", error)
-
-    def _report_held(self) -> None:
-        for job, held in self.desk.stop_report()["held"].items():
-            log.warning("job %s: stopped with %d rows still held by its worker", job, held)

@@ -84,8 +84,7 @@ class Replies:
         for waiting in due:
             # A key that was taken off the list meanwhile gets nothing any more.
             if self._guard is None or self._guard.knows(waiting.user):
-                answer = _encoded(waiting.number, waiting.later.result())
-                self._port.reply(waiting.identity, answer)
+                self._port.reply(waiting.identity, _result(waiting.number, waiting.later))
 
     def _take(self, asked: Asked) -> None:
         try:
@@ -159,6 +158,13 @@ def _parted(waiting: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
     for one in waiting:
         (due if one.later.ready() else rest).append(one)
     return due, rest
+
+
+def _result(number: int, later: Later) -> list[Buffer]:
+    try:
+        return _encoded(number, later.result())
+    except RequestError as error:
+        return encode_failure(number, ErrorCode(error.code), str(error))
 
 
 def _encoded(number: int, result: Any) -> list[Buffer]:

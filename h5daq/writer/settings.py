@@ -11,6 +11,8 @@ from typing import Any
 
 import msgpack
 
+from h5daq.writer.patience import STUCK_SECONDS
+
 __all__ = ["WriterSettings"]
 
 
@@ -40,6 +42,8 @@ class WriterSettings:
         Make `directory` if it is missing. A writer that is started again must not: what it wrote
         to is gone, with a disk that was unmounted perhaps, and nothing may go to another in its
         place.
+    stuck_timeout : float
+        How long a stop bears a disk that takes nothing.
     """
 
     directory: str
@@ -70,6 +74,7 @@ class WriterSettings:
     keys: str = ""
     trusted: list[dict[str, Any]] = field(default_factory=list)
     make_directory: bool = True
+    stuck_timeout: float = STUCK_SECONDS
 
     def to_bytes(self) -> bytes:
         """The settings as they are sent."""

@@ -63,7 +63,7 @@ class Store(threading.Thread):
         self._target = builder.lsn
         self._bytes = 0
         self._wanted = 0
-        self._closing = False
+        self._closing = self._abandoned = False
         self._due = time.monotonic() + self._draw()
         self.trouble = ""
         self.last_checkpoint: float | None = None
@@ -99,10 +99,16 @@ class Store(threading.Thread):
             self._closing = True
             self._changed.notify()
 
+    def abandon(self) -> None:
+        """End soon, with the files at their last checkpoint: the journal has the rest."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify()
+
     # -- the thread ------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Follow the commits until closed and everything is in the files."""
+        """Follow the commits until closed and everything is in the files, or it is abandoned."""
         try:
             while not self._finished():
                 self._wait()
@@ -115,7 +121,8 @@ class Store(threading.Thread):
 
     def _finished(self) -> bool:
         with self._changed:
-            return self._closing and self.done_lsn >= self._target and not self.trouble
+            done = self.done_lsn >= self._target and not self.trouble
+            return self._abandoned or (self._closing and done)
 
     def _wait(self) -> None:
         with self._changed:
@@ -177,7 +184,8 @@ class Store(threading.Thread):
         self.trouble = str(error)
         self._builder.rewind()
         with self._changed:
-            self._changed.wait(_RETRY_SECONDS)
+            if not self._abandoned:
+                self._changed.wait(_RETRY_SECONDS)
 
     def _draw(self) -> float:
         return self._period + random.uniform(-self._jitter, self._jitter)

@@ -25,7 +25,11 @@ def path(make_file):
             group.create_dataset(label, data=data, maxshape=(None, *data.shape[1:]))
         group["T"].attrs.update(units="K", long_name="top")
         group.attrs.update(
-            lost_overflow=7, lost_shape=0, restart_times=[START], restart_causes=["killed"]
+            lost_overflow=7,
+            lost_shape=0,
+            restart_times=[START],
+            restart_causes=["killed"],
+            clock_jumps=[[START + 1, 3600.0], [START + 2, -0.5]],
         )
         file["calibration"] = np.zeros((2, 3))
         file["round"] = h5py.SoftLink("/")
@@ -37,8 +41,8 @@ def test_the_lines_tell_rows_times_units_shapes_and_losses(path):
     text = "\n".join(as_lines(describe(path)))
     for piece in (
         "interrupted", "run 'tank'", "T/  1,234 rows  2027-01-15 08:00:00.000 UTC",
-        "lost 7 (overflow), 1 restarts", "T  float64 [K]  top", "wave  int16 8 × 2",
-        "note  text", "calibration  float64 (2, 3)",
+        "lost 7 (overflow), 1 restarts, clock set +3600 s, -0.5 s", "T  float64 [K]  top",
+        "wave  int16 8 × 2", "note  text", "calibration  float64 (2, 3)",
     ):  # fmt: skip
         assert piece in text
     assert "shape)" not in text
@@ -55,6 +59,7 @@ def test_the_dict_is_json_with_the_columns_of_each_group(path):
     told = json.loads(json.dumps(as_dict(describe(path))))
     job = told["groups"]["tower"]["groups"]["T"]
     assert (job["rows"], job["lost"], job["restarts"]) == (1234, {"overflow": 7}, 1)
+    assert job["clock_jumps"] == [[START + 1, 3600.0], [START + 2, -0.5]]
     assert job["columns"]["wave"] == {
         "dtype": "<i2", "shape": [8, 2], "unit": "", "description": ""}  # fmt: skip
     assert told["datasets"]["calibration"]["shape"] == [2, 3]

@@ -239,3 +239,25 @@ def test_the_spool_of_a_worker_that_died_in_this_run_is_one_restart():
     ledger.apply(hello(inc=2, cause="killed", time=3.0))
     assert ledger.jobs["tank"].restarts == [(3.0, "killed")]
     assert Ledger.restore(ledger.snapshot()).jobs == ledger.jobs
+
+
+def test_jumps_of_a_clock_are_journaled_once_and_outlive_the_worker_and_a_snapshot():
+    ledger = begun(hello(inc=1))
+    told = wire.encode("status", job="tank", inc=1, counts={"shape": 1}, jumps=[[50.0, -3.0]])
+    assert judge(ledger, told) is Verdict.TAKE
+    ledger.apply(told)
+    assert judge(ledger, told) is Verdict.KNOWN
+    ledger.apply(hello(inc=2))
+    ledger.apply(wire.encode("status", job="tank", inc=2, jumps=[(60.0, 9.0)]))
+    again = Ledger.restore(ledger.snapshot())
+    assert again.jobs["tank"].clock_jumps == [[50.0, -3.0], [60.0, 9.0]]
+    assert again.jobs["tank"].lost == {"shape": 1}
+    assert judge(again, told) is Verdict.KNOWN
+
+
+@pytest.mark.parametrize(
+    "jumps", [3, [[1.0]], [[1.0, "x"]], [[1.0, float("nan")]], [[0.0, 1.0]] * 257]
+)
+def test_what_is_no_list_of_jumps_is_refused(jumps):
+    with pytest.raises(WireError, match="jumps"):
+        judge(begun(hello()), wire.encode("status", job="tank", inc=1, jumps=jumps))

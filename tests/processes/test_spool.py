@@ -12,9 +12,14 @@ import numpy as np
 import pytest
 
 import h5daq
+from h5daq.flow.spooling import Piece
+from h5daq.flow.wire import encode
+from h5daq.jobs.spool import About, Spool
+from h5daq.jobs.spool_places import place_of
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.testing.writer import PlayedWriter
 from h5daq.worker import WorkerSpec
+from h5daq.worker.relic import find_relics
 
 pytestmark = pytest.mark.processes
 
@@ -241,3 +246,16 @@ def quiet(state, since):
     """Nothing more was written for as long as a batch may take."""
     newest = max(path.stat().st_mtime_ns for path in spooled(state))
     return newest >= since and time.time_ns() - newest > 500_000_000
+
+
+def test_what_several_dead_workers_left_is_sent_in_their_order_whatever_their_clocks_said(state):
+    for turn, (inc, time_said) in enumerate([(3, 2e9), (1, 1e9), (2, 3e9)]):
+        hello = encode("hello", job="tank/n", inc=inc, schema=[], time=time_said, spooled=True)
+        about = About("tank/n", inc, "data", hello, turn)
+        spool = Spool(place_of("run", "tank/n", inc), about, 1 << 20)
+        assert not spool.append(Piece(0, 1, b"row"))
+        spool.close(keep=True)
+    relics = find_relics("tank/n", "data")
+    assert [relic.spool.about.inc for relic in relics] == [3, 1, 2]
+    for relic in relics:
+        relic.spool.close(keep=False)

@@ -102,6 +102,33 @@ def in_order(writer: PlayedWriter) -> bool:
     return values == list(range(len(values)))
 
 
+# -- moving ---------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_sent_to_another_writer_brings_it_all_that_is_not_committed(
+    bench: Bench, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    process = bench.start(counting())
+    assert bench.has_rows(20)
+    bench.writer.silent = True
+    taken = bench.writer.rows("j")
+    with (
+        tempfile.TemporaryDirectory(prefix="h5") as place,
+        contextlib.closing(PlayedWriter(Path(place))) as other,
+    ):
+        other.restart()
+        # Twice, the first time to nowhere: only the last place counts, and nonsense does no harm.
+        for data, signals in (("no endpoint", "no endpoint"), (other.data, other.signals)):
+            assert process.send("endpoints", data=data, signals=signals)
+        assert other.serve(lambda: other.rows("j") > 50)
+        values = [int(x) for x in other.column("j", 1)]
+        assert values == list(range(values[0], values[0] + len(values)))
+        assert values[0] <= taken
+        process.send("stop")
+        assert other.serve(lambda: process.poll() is not None)
+    assert process.returncode == 0
+
+
 # -- a life -----------------------------------------------------------------------------------
 
 

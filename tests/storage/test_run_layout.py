@@ -279,6 +279,22 @@ def test_losses_and_restarts_stand_with_their_job(tmp_path):
         assert file["mute"].attrs["lost_overflow"] == 7
 
 
+def test_jumps_of_the_clock_stand_with_their_job_and_the_newest_are_kept(tmp_path):
+    run_file = create(tmp_path)
+    run_file.append(job(), sample_batch(job(), 0, 2))
+    jumps = [[START + 1, 3600.0], [START + 2, -3600.0]]
+    run_file.checkpoint(1, jumps={"tank": jumps[:1]})
+    run_file.checkpoint(2, jumps={"tank": jumps})
+    assert run_file.checkpoint(3, jumps={"tank": jumps}).pages == 0
+    with h5py.File(tmp_path / "run.hdf5") as file:
+        assert file["tank"].attrs["clock_jumps"].tolist() == jumps
+    many = [[START + k, 1.0] for k in range(10_000)]
+    run_file.checkpoint(4, jumps={"tank": many})
+    run_file.close()
+    with h5py.File(tmp_path / "run.hdf5") as file:
+        assert file["tank"].attrs["clock_jumps"][-1].tolist() == many[-1]
+
+
 def test_groups_and_labels_keep_their_order(tmp_path):
     labels = [f"z{i}" for i in range(20, 0, -1)]
     many = job("many", Schema.of([Column(label, np.dtype("f8")) for label in labels]))

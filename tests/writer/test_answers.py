@@ -13,6 +13,7 @@ from h5daq.flow.requests import (
     decode_answer,
     encode_request,
 )
+from h5daq.writer import answers as module
 from h5daq.writer.answers import Answers, Later
 from h5daq.writer.replies import Replies
 
@@ -24,6 +25,10 @@ class Desk:
         self.endpoints = {"data": "d", "requests": "r", "signals": "s"}
         self.orders, self.period, self.done = [], None, False
         self.peeked = {"T": 1.0}
+        self.wrong = ""
+
+    def trouble(self):
+        return self.wrong
 
     def job_names(self):
         return ["a", "b"]
@@ -111,6 +116,17 @@ def test_a_flush_is_answered_when_its_rows_are_in_the_files(bench):
     bench.desk.done = True
     assert later.ready()
     assert later.result() == {"file": "x.h5"}
+
+
+def test_a_flush_on_a_disk_that_takes_nothing_is_refused_with_what_it_says(bench, monkeypatch):
+    monkeypatch.setattr(module, "_TRIED_SECONDS", 0.0)
+    later = bench.answers.answer("flush", {})
+    assert not later.ready()
+    bench.desk.wrong = "no space left"
+    assert later.ready()
+    with pytest.raises(RequestError, match="no space left") as caught:
+        later.result()
+    assert caught.value.code == ErrorCode.STORAGE
 
 
 @pytest.mark.parametrize("gone", [5, "a"])

@@ -139,3 +139,15 @@ def test_rows_that_an_earlier_writer_committed_are_known(publisher, front, worke
     publisher.know(front.intake.ledger.jobs.values())
     assert publisher.positions == {"tank": (1, 2)}
     assert publisher.totals == {"tank": 2}
+
+
+def test_a_committer_that_is_abandoned_ends_and_tells_nothing(bench, hear, front, worker):
+    told, tank = hear(), worker()
+    bench.journal.errors = [StorageError(errno.ENOSPC, "no space")] * 1_000_000
+    bench.notes.deliver(front.take(tank.hello(), tank.rows(11.0)))
+    bench.journal.may_end.set()
+    bench.committer.abandon()
+    bench.committer.join(SECONDS)
+    assert not bench.committer.is_alive()
+    assert told() == []
+    assert bench.failures == []

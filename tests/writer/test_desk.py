@@ -74,13 +74,29 @@ def test_one_order_is_under_way_at_a_time_and_triggers_that_wait_become_one(desk
     assert later > seq
 
 
+def test_a_worker_that_has_obeyed_a_writer_with_a_clock_ahead_obeys_this_one_too(desk, hear, tank):
+    told = hear("command tank/")
+    desk.order("tank", "pause", 1)
+    ((_, _, seq),) = orders(told)
+    ahead = seq + 3_600_000
+    desk.order_done("tank", ahead)
+    ((verb, _, again),) = orders(told)
+    assert verb == "pause"
+    assert again > ahead
+    desk.order_done("tank", again)
+    desk.repeat_orders()
+    assert orders(told) == []
+
+
 def test_near_the_end_of_a_file_what_is_held_back_for_folding_is_asked_for(desk, hear, tank):
     told = hear("command tank/")
     end = 3600.0
+    said = []
     for now in (end - 60, end - 1, end - 0.5, end, end + 1):
         desk.order_release(now)
-        desk.order_done("tank", 1 << 62)
-    assert [verb for verb, _, _ in orders(told)] == ["release", "release"]
+        said += orders(told)
+        desk.order_done("tank", said[-1][2] if said else 0)
+    assert [verb for verb, _, _ in said] == ["release", "release"]
 
 
 def test_releases_that_wait_for_a_dead_worker_become_one(desk, hear, tank):

@@ -256,3 +256,20 @@ def test_after_trouble_the_journal_is_taken_in_by_steps(running, worker, monkeyp
     assert running.flush()
     assert len(released) >= 5
     assert running.values() == [11.0, 12.0, 13.0, 14.0, 15.0]
+
+
+def test_a_store_that_is_abandoned_ends_with_its_files_at_their_last_checkpoint(
+    bench, worker, monkeypatch
+):
+    monkeypatch.setattr(
+        RunFile, "checkpoint", lambda *_, **__: (_ for _ in ()).throw(StorageError(28, "full"))
+    )
+    bench.store.start()
+    bench.front.take((tank := worker()).hello(), tank.rows(11.0))
+    bench.commit()
+    bench.store.close()
+    bench.store.abandon()
+    bench.store.join(SECONDS)
+    assert not bench.store.is_alive()
+    assert bench.builder.checkpoint_lsn == 0
+    assert bench.front.journal.waiting_bytes

@@ -10,13 +10,14 @@ The layout itself is in the modules beside this one: root attributes (`run_attrs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from h5daq.errors import FileDamaged
 from h5daq.flow.batch import Batch
 from h5daq.storage.filters import Filters
 from h5daq.storage.layouts.heads import FileHead, JobHead
@@ -115,7 +116,7 @@ class RunFile:
         target = TransactionFile(path, overlay_bytes=overlay_bytes, durable=durable)
         session = Session(target)
         with session.or_close() as file:
-            found = look_at(file, target.path)
+            found = _looked_at(file, target)
             session.abort()
         return cls(session, filters, write_period, found)
 
@@ -202,6 +203,7 @@ class RunFile:
         *,
         losses: Mapping[str, Mapping[str, int]] | None = None,
         restarts: Iterable[tuple[str, float, str]] = (),
+        jumps: Mapping[str, Sequence[Sequence[float]]] | None = None,
     ) -> CommitInfo:
         """Bring all rows into the file, in one transaction; without news nothing is written.
 
@@ -213,13 +215,15 @@ class RunFile:
             Rows lost by job and cause, in the run so far.
         restarts : iterable of (str, float, str)
             Job, time in seconds and cause of every restart of a worker in the run so far.
+        jumps : mapping of str to sequence of (float, float)
+            By job, when and by how many seconds the clock of its host was set in the run so far.
 
         Raises
         ------
         StorageError
             If the file can't be written; it is as at its last checkpoint.
         """
-        self._notes.update(losses or {}, restarts)
+        self._notes.update(losses or {}, restarts, jumps or {})
         if not self._notes.changed and not any(job.changed for job in self._jobs.values()):
             self._session.abort()
             return CommitInfo(0, 0, not self.pending, 0.0)
@@ -236,6 +240,16 @@ class RunFile:
         for job in self._jobs.values():
             if job.changed:
                 job.finish(file)
+
+    def check(self) -> None:
+        """Look through the file as it is now, before something is said against its rows.
+
+        Raises
+        ------
+        FileDamaged
+            If another program has changed it.
+        """
+        _looked_at(self._session.file, self._session.target)
 
     def apply_pending(self) -> bool:
         """Bring a waiting checkpoint into the file, if nobody holds it open any more."""
@@ -297,3 +311,12 @@ class RunFile:
         give_name(self._session.target, new_path)
         self.close()
         return new_path
+
+
+def _looked_at(file: h5py.File, target: TransactionFile) -> Found:
+    try:
+        return look_at(file, target.path)
+    except FileDamaged:
+        # A disk that can't be read looks the same to HDF5.
+        target.check()
+        raise

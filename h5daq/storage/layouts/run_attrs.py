@@ -1,14 +1,16 @@
-"""The root attributes of a run file, and the counts of losses and restarts of its jobs.
+"""The root attributes of a run file; losses, restarts and jumps of the clock of its jobs.
 
 The head is written when a file begins and completed when it ends; between, a checkpoint changes
 only ``journal_lsn``. Losses stand with the job they belong to, as ``lost_<cause>``, cumulative
-over the run; a job that lost all its rows has a group with nothing but them.
+over the run; a job that lost all its rows has a group with nothing but them. Where the clock of
+a job's host was set while it was read, ``clock_jumps`` has a pair for each time: when, by the clock
+after it (seconds since 1970-01-01 UTC), and by how many seconds (below zero: back).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -27,6 +29,12 @@ LAYOUT_VERSION = 1
 
 Restart = tuple[str, float, str]
 """Job, time in seconds, cause."""
+
+Jumps = Sequence[Sequence[float]]
+"""Times in seconds, and by how many seconds the clock was set."""
+
+_MOST_JUMPS = 1000
+"""An attribute has at most 64 KiB; of more jumps than this the newest are kept."""
 
 
 def write_head(file: h5py.File, head: FileHead) -> None:
@@ -76,6 +84,7 @@ class JobNotes:
     def __init__(self) -> None:
         self._lost: dict[str, dict[str, int]] = {}
         self._restarts: dict[str, list[tuple[float, str]]] = {}
+        self._jumps: dict[str, Jumps] = {}
         self._dirty: set[str] = set()
 
     @property
@@ -83,8 +92,13 @@ class JobNotes:
         """Whether there is something to write."""
         return bool(self._dirty)
 
-    def update(self, losses: Mapping[str, Mapping[str, int]], restarts: Iterable[Restart]) -> None:
-        """Take the counts and restarts as they are now; all of them, not only the new ones."""
+    def update(
+        self,
+        losses: Mapping[str, Mapping[str, int]],
+        restarts: Iterable[Restart],
+        jumps: Mapping[str, Jumps],
+    ) -> None:
+        """Take counts, restarts and jumps as they are now; all of them, not only the new ones."""
         for job, causes in losses.items():
             counts = {cause: n for cause, n in causes.items() if n}
             if counts != self._lost.get(job, {}):
@@ -93,6 +107,10 @@ class JobNotes:
         for job, events in _by_job(restarts).items():
             if events != self._restarts.get(job):
                 self._restarts[job] = events
+                self._dirty.add(job)
+        for job, leaps in jumps.items():
+            if len(leaps) != len(self._jumps.get(job, ())):
+                self._jumps[job] = list(leaps)
                 self._dirty.add(job)
 
     def write(self, file: h5py.File) -> None:
@@ -109,6 +127,9 @@ class JobNotes:
             causes = [clean_text(cause) for _, cause in events]
             group.attrs["restart_times"] = np.array([time for time, _ in events], np.float64)
             group.attrs["restart_causes"] = np.array(causes, dtype=h5py.string_dtype())
+        jumps = self._jumps.get(job)
+        if jumps:
+            group.attrs["clock_jumps"] = np.array(jumps[-_MOST_JUMPS:], np.float64)
 
 
 def _by_job(restarts: Iterable[Restart]) -> dict[str, list[tuple[float, str]]]:

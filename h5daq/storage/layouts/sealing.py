@@ -68,7 +68,7 @@ def give_name(target: TransactionFile, new_path: Path) -> None:
     """
     if new_path == target.path:
         return
-    if new_path.exists():
+    if new_path.exists() and not new_path.samefile(target.path):
         raise FileBusy(errno.EEXIST, "another file has the final name", str(new_path))
     target.rename(new_path)
 

@@ -16,6 +16,8 @@ import h5py
 from h5daq.errors import FileDamaged
 from h5daq.flow.schema import TIME
 
+_HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError)
+
 __all__ = ["Found", "group_rows", "look_at"]
 
 
@@ -45,14 +47,18 @@ def look_at(file: h5py.File, path: Path) -> Found:
     Raises
     ------
     FileDamaged
-        If it is no run file.
+        If it is no run file, or something in it can't be read.
     """
     try:
         file_id, lsn = int(file.attrs["file_id"]), int(file.attrs["journal_lsn"])
     except KeyError as error:
         raise FileDamaged(errno.EINVAL, f"no run file of h5daq: {error}", str(path)) from error
-    rows = _job_rows(file)
-    return Found(file_id, lsn, rows, _newest(file, rows))
+    try:
+        rows = _job_rows(file)
+        return Found(file_id, lsn, rows, _newest(file, rows))
+    except _HDF5_ERRORS as error:
+        text = f"was changed by another program; HDF5 can't read it: {error}"
+        raise FileDamaged(errno.EIO, text, str(path)) from error
 
 
 def _job_rows(file: h5py.File) -> dict[str, int]:
@@ -60,6 +66,9 @@ def _job_rows(file: h5py.File) -> dict[str, int]:
     found: dict[str, int] = {}
 
     def look(path: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset) and node.chunks:
+            # Goes through the whole index: what another program did to it shows.
+            node.id.get_num_chunks()
         group, _, name = path.rpartition("/")
         if name == TIME and group and isinstance(node, h5py.Dataset):
             found[group] = int(node.shape[0])

@@ -1,0 +1,184 @@
+"""Disks that are full, limited, broken, and files that others change: nothing committed is lost.
+
+A selection, always the same; `python -m benchmarks.faults` does all of it at random.
+"""
+
+import errno
+import itertools
+import logging
+import os
+import random
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import h5daq
+from benchmarks.fault_disk import Mount, may_mount
+from benchmarks.fault_points import enumerate_kills, fail_and_recover, sample
+from benchmarks.faults import KINDS, Campaign
+
+pytestmark = pytest.mark.processes
+needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
+needs_mount = pytest.mark.skipif(not may_mount(), reason="needs root, to mount a file system")
+
+
+@pytest.fixture
+def folder():
+    # Not tmp_path: the names of ipc sockets must be short.
+    with tempfile.TemporaryDirectory(prefix="h5daq-") as name:
+        yield Path(name)
+
+
+# -- calls that fail ------------------------------------------------------------------------------
+
+
+@needs_linux
+def test_whichever_call_fails_the_writer_or_its_successor_has_every_row_once(folder):
+    dice, met, wrong = random.Random(1), set(), []
+    numbers = {kill.number for kill in sample(enumerate_kills(folder / "box"), dice, 16)}
+    for number in sorted(numbers):
+        error = dice.choice([errno.EIO, errno.ENOSPC, errno.EROFS])
+        done = fail_and_recover(folder / "box", number, error, dice.choice([1, 2, 8]))
+        met |= set(done.points)
+        wrong += done.wrong
+    assert wrong == []
+    assert len(met) >= 12
+
+
+# -- a living system ------------------------------------------------------------------------------
+
+
+def account(folder, seed, kinds, end="clean"):
+    """Let those faults happen to a living system; what its files hold in the end."""
+    campaign = Campaign(folder, seed)
+    try:
+        campaign.round([kind for kind in kinds if not KINDS[kind].unfit()], end, lambda: 0.2)
+        found = campaign.finish()
+    finally:
+        campaign.close()
+    assert found.wrong == []
+    assert found.counts["produced"] == found.counts["found"] + found.counts["counted as lost"]
+    assert found.counts["found"] >= found.counts["committed"] > 0
+
+
+@needs_linux
+def test_a_disk_that_fails_for_a_while_costs_no_row(folder):
+    account(folder, 2, ["disk full", "some syncs fail (EIO)"])
+
+
+@contextmanager
+def small_disk(folder):
+    disk = Mount(folder / "disk", 64 << 20)
+    assert disk.real
+    try:
+        yield disk
+    finally:
+        disk.close()
+
+
+def counting(**options):
+    count = itertools.count()
+    job = h5daq.DAQJob("a", "n", lambda: next(count), read_period=0.005)
+    return h5daq.DAQDaemon(job, write_period=3600.0, **options)
+
+
+def rows(daemon):
+    return daemon.status()["jobs"]["a"]["rows"]
+
+
+def numbers_in(directory):
+    found = []
+    for path in sorted(directory.glob("*.hdf5")):
+        with h5py.File(path) as file:
+            found += list(file["a/n"][:].astype(int))
+    return found
+
+
+@needs_mount
+def test_a_stop_on_a_full_disk_says_so_and_leaves_the_journal_to_the_next_start(folder, wait_until):
+    with small_disk(folder) as disk:
+        daemon = counting(directory=disk.path, drain_timeout=0.5)
+        daemon._options |= {"stuck_timeout": 1.0, "segment_bytes": 1 << 20}
+        daemon.start()
+        wait_until(lambda: rows(daemon) > 100)
+        committed, ballast = rows(daemon), disk.fill()
+        with pytest.raises(h5daq.StorageError, match=os.strerror(errno.ENOSPC)):
+            daemon.flush()
+        said = daemon.stop()
+        assert "can't be finished" in said
+        assert "next start" in said
+        ballast.unlink()
+        with counting(directory=disk.path):
+            found = numbers_in(disk.path)
+        assert len(found) >= committed
+        assert found == list(range(len(found)))
+
+
+@needs_mount
+def test_a_writer_whose_daemon_is_dead_ends_on_a_full_disk_and_loses_nothing(folder):
+    campaign = Campaign(folder, 2, stuck_timeout=1.0, drain_timeout=1.0)
+    try:
+        daemon, _ = campaign._start()
+        ballast = campaign.disk.fill()
+        campaign.prey.kill("daemon")
+        daemon.wait()
+        campaign.prey.await_end(60.0)
+        assert not campaign.prey.look()["writer"]
+        ballast.unlink()
+        found = campaign.finish()
+    finally:
+        campaign.close()
+    assert found.wrong == []
+
+
+# -- files that others change ---------------------------------------------------------------------
+
+
+def replace(path):
+    path.rename(path.with_suffix(".aside"))
+    path.write_text("a text of somebody")
+
+
+def scribble(path):
+    with open(path, "r+b") as file:
+        file.seek(4096)
+        file.write(random.Random(1).randbytes(4000))
+
+
+DAMAGE = {
+    "replaced": replace,
+    "removed": Path.unlink,
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "its superblock overwritten": lambda path: path.write_bytes(bytes(64) + path.read_bytes()[64:]),
+    "scribbled on": scribble,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_file_that_others_damage_is_left_alone_and_later_rows_go_to_a_new_one(
+    tmp_path, damage, wait_until, caplog
+):
+    daemon = counting(directory=tmp_path)
+    with caplog.at_level(logging.ERROR, "h5daq"), daemon:
+        wait_until(lambda: rows(daemon) > 50)
+        daemon.flush()
+        (path,) = tmp_path.glob("*.hdf5")
+        inside = len(numbers_in(tmp_path))
+        DAMAGE[damage](path)
+        left = path.read_bytes() if path.exists() else None
+        wait_until(lambda: rows(daemon) > inside + 50)
+        daemon.flush()
+        daemon.stop()
+        assert (path.read_bytes() if path.exists() else None) == left
+    with h5py.File(daemon.file_name) as file:
+        found = file["a/n"][:].astype(int)
+    assert found[0] <= inside
+    assert np.array_equal(found, np.arange(found[0], found[0] + len(found)))
+    assert found[-1] >= inside + 50
+    said = [record.message for record in caplog.records if path.name in record.message]
+    assert found[0] == 0 or any("not in" in text and "rows" in text for text in said)
