@@ -59,15 +59,16 @@ def recover(path: str | PathLike[str], *, disk: Disk | None = None) -> Recovery 
         If another program has the file.
     FileDamaged
         If another program changed the file while a transaction of ours was pending.
+    StorageError
+        If the disk fails.
     """
     disk = disk or Disk()
     path = disk.real_path(Path(path))
-    if disk.identity_of(path) is None:
-        return _recover_absent(disk, path)
-    _remove_remnant(disk, path)
-    if not _has_log(disk, path):
-        return None
-    return _recover_present(disk, path)
+    with naming(path, "can't be recovered"):
+        if disk.identity_of(path) is None:
+            return _recover_absent(disk, path)
+        _remove_remnant(disk, path)
+        return _recover_present(disk, path) if _has_log(disk, path) else None
 
 
 def recover_directory(
@@ -92,14 +93,13 @@ def _recover_noted(disk: Disk, path: Path) -> Recovery | None:
 
 
 def _recover_present(disk: Disk, path: Path) -> Recovery:
-    with naming(path, "can't be recovered"):
-        file = CommittedFile.open(disk, path, durable=True)
-        try:
-            had_record = file.pending or file.found is not None
-            file.cut()
-            applied = file.apply()
-        finally:
-            file.close()
+    file = CommittedFile.open(disk, path, durable=True)
+    try:
+        had_record = file.pending or file.found is not None
+        file.cut()
+        applied = file.apply()
+    finally:
+        file.close()
     if not applied:
         return Recovery(path, "pending", "somebody holds the file open")
     if not had_record:

@@ -81,9 +81,8 @@ def inode_of_orphan(disk: Disk, path: Path) -> int | None:
     except FileBusy:
         # Somebody is in the middle of a rename, and will finish it.
         return None
-    log = RedoLog(disk, fd, redo_path(path), durable=False)
     try:
-        record = log.load()
+        record = RedoLog(disk, fd, redo_path(path), durable=False).load()
     finally:
-        log.close()
+        disk.close(fd)
     return None if record is None else record.inode

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from h5daq.errors import StorageError
 from h5daq.storage.checkpoint import Builder
 
 __all__ = ["Store"]
@@ -143,7 +142,8 @@ class Store(threading.Thread):
         try:
             self._advance()
             self.trouble = ""
-        except StorageError as error:
+        except OSError as error:
+            # Most are ours, and say what was tried; none of them is a reason to end.
             self._recover(error)
 
     def _advance(self) -> None:
@@ -178,7 +178,7 @@ class Store(threading.Thread):
             self.last_checkpoint = time.time()
             self._checkpointed()
 
-    def _recover(self, error: StorageError) -> None:
+    def _recover(self, error: OSError) -> None:
         if not self.trouble:
             log.error("the files can't be written: %s. The journal keeps everything.", error)
         self.trouble = str(error)

@@ -14,7 +14,7 @@ from h5daq.storage.journal import Journal
 from h5daq.storage.lock import DirectoryLock
 from h5daq.storage.redo import redo_path
 from h5daq.storage.segment_disk import SegmentDisk
-from h5daq.storage.transaction import TransactionFile
+from h5daq.storage.transaction import TransactionFile, recover
 
 
 class Failing(SegmentDisk):
@@ -121,6 +121,17 @@ def test_a_name_whose_log_holds_a_change_of_a_file_moved_away_is_not_free(tmp_pa
         assert free_path(path) != path
     redo_path(path).unlink()
     assert free_path(path) == path
+
+
+def test_a_log_that_cant_be_looked_at_is_let_go_of(tmp_path, monkeypatch):
+    path = tmp_path / "a.h5"
+    redo_path(path).touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(errno.EROFS, "")))
+        with pytest.raises(StorageError, match="can't be recovered"):
+            recover(path)
+    assert recover(path).action == "unborn"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_directories_that_are_made_are_synced_in_those_above_them(tmp_path, disk):
