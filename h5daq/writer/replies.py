@@ -84,7 +84,7 @@ class Replies:
         for waiting in due:
             # A key that was taken off the list meanwhile gets nothing any more.
             if self._guard is None or self._guard.knows(waiting.user):
-                self._port.reply(waiting.identity, _result(waiting.number, waiting.later))
+                self._port.reply(waiting.identity, _later_result(waiting.number, waiting.later))
 
     def _take(self, asked: Asked) -> None:
         try:
@@ -160,7 +160,7 @@ def _parted(waiting: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
     return due, rest
 
 
-def _result(number: int, later: Later) -> list[Buffer]:
+def _later_result(number: int, later: Later) -> list[Buffer]:
     try:
         return _encoded(number, later.result())
     except RequestError as error:
