@@ -89,12 +89,12 @@ def _status(args: Arguments) -> int:
     if args.json:
         print(json.dumps(status))
         return 0
-    from h5daq.monitor.live import LiveTable
+    from h5daq.monitor.live import Summary
     from h5daq.monitor.picture import Picture
 
     picture = Picture()
     picture.take_status(status, time.time())
-    LiveTable(picture).print(time.time())
+    Summary(picture).print(time.time())
     return 0
 
 

@@ -97,6 +97,7 @@ class Builder:
         self.sealed: list[Path] = []
         self.redo_bytes = 0
         self.refused_rows: dict[str, int] = {}
+        self.in_file = self._rows_in_files()
 
     @property
     def checkpoint_lsn(self) -> int:
@@ -135,8 +136,14 @@ class Builder:
             self._checkpoint_file(run_file)
         self._base, self._base_lsn = self.ledger.snapshot(), self.lsn
         self.bytes_waiting = 0
+        self.in_file = self._rows_in_files()
         self._journal.release(self.lsn)
         return self.lsn
+
+    def _rows_in_files(self) -> dict[str, int]:
+        """Rows of the run by job; replaced as a whole, since other threads look at it."""
+        refused = self.refused_rows
+        return {job.job: job.rows - refused.get(job.job, 0) for job in self.ledger.jobs.values()}
 
     @property
     def pending(self) -> bool:
