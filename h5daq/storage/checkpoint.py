@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +73,15 @@ class Builder:
         looked for, since they may have been moved away.
     replay_end : int
         The last entry that an earlier writer may have brought into the files already.
+
+    Attributes
+    ----------
+    in_file : dict of str to int
+        Rows of the run, by job, that the last checkpoint has brought into the files.
+    appended : Counter
+        Rows by job that this builder has brought into them.
+    left_alone : set of Path
+        Files that have the name of one of ours and are others, or damaged.
     """
 
     def __init__(
@@ -98,6 +108,9 @@ class Builder:
         self.redo_bytes = 0
         self.refused_rows: dict[str, int] = {}
         self.in_file = self._rows_in_files()
+        self.appended: Counter[str] = Counter()
+        self._fresh: dict[int, Counter[str]] = {}
+        self.left_alone: set[Path] = set()
 
     @property
     def checkpoint_lsn(self) -> int:
@@ -167,6 +180,7 @@ class Builder:
         self.lsn = self._base_lsn
         self.bytes_read -= self.bytes_waiting
         self.bytes_waiting = 0
+        self._fresh.clear()
 
     def close(self) -> None:
         """Let go of all files as they are."""
@@ -197,6 +211,7 @@ class Builder:
         except (ValueError, TypeError, RuntimeError, KeyError) as error:
             self._refuse(entry, place, error)
             return False
+        self._fresh.setdefault(place.file, Counter())[place.job] += place.batch.n
         return True
 
     def _refuse(self, entry: Entry, place: Place, error: Exception) -> None:
@@ -226,6 +241,7 @@ class Builder:
             restarts=[(job.job, time, cause) for job in jobs for time, cause in job.restarts],
         )
         self.redo_bytes = done.pages * 4096
+        self.appended += self._fresh.pop(run_file.file_id, Counter())
 
     def _losses(self, job: JobState) -> dict[str, int]:
         refused = self.refused_rows.get(job.job, 0)
@@ -300,7 +316,8 @@ class Builder:
         A replay may meet rows of a file that has its last name by now, or that somebody renamed.
         """
         planned = self._options.directory / state.name
-        path = find_file(planned, state.id, anywhere=self.lsn < self._replay_end)
+        replayed = self.lsn < self._replay_end
+        path = find_file(planned, state.id, anywhere=replayed, strange=self.left_alone)
         return None if path is None else RunFile.reopen(path, **self._run_options())
 
     def _create(self, state: FileState) -> RunFile:

@@ -17,12 +17,14 @@ import h5py
 from h5daq.errors import FileDamaged, StorageError
 from h5daq.storage.transaction import recover
 
-__all__ = ["file_id_of", "find_file", "free_path", "run_files"]
+__all__ = ["file_id_of", "find_file", "free_path", "numbered", "run_files"]
 
 log = logging.getLogger("h5daq.storage.find")
 
 
-def find_file(planned: Path, file_id: int, *, anywhere: bool) -> Path | None:
+def find_file(
+    planned: Path, file_id: int, *, anywhere: bool, strange: set[Path] | None = None
+) -> Path | None:
     """The run file of an id, recovered; None if there is none.
 
     Parameters
@@ -33,23 +35,27 @@ def find_file(planned: Path, file_id: int, *, anywhere: bool) -> Path | None:
         Its id.
     anywhere : bool
         Look at the whole directory if it is not there under that name.
+    strange : set of Path, optional
+        Takes what has such a name and is another file, or damaged.
 
     Raises
     ------
     FileBusy
         If another program has it.
     """
-    for path in _paths(planned):
+    for path in numbered(planned):
         if not path.exists():
             break
         if _is_ours(path, file_id):
             return path
+        if strange is not None:
+            strange.add(path)
     return run_files(planned.parent).get(file_id) if anywhere else None
 
 
 def free_path(planned: Path, own: Path | None = None) -> Path:
     """`planned`, or the first of its numbered variants, that is free or `own`."""
-    return next(path for path in _paths(planned) if path == own or not path.exists())
+    return next(path for path in numbered(planned) if path == own or not path.exists())
 
 
 def run_files(directory: Path) -> dict[int, Path]:
@@ -88,7 +94,8 @@ def file_id_of(path: Path) -> int | None:
         return None
 
 
-def _paths(planned: Path) -> Iterator[Path]:
+def numbered(planned: Path) -> Iterator[Path]:
+    """A name, then its numbered variants, without end."""
     yield planned
     for number in itertools.count(1):
         yield planned.with_name(f"{planned.stem}-{number}{planned.suffix}")

@@ -60,9 +60,16 @@ class DirectoryLock:
             If the file can't be made, or the file system knows no locks.
         """
         fd = self._open()
+        self._take(fd)
+        try:
+            self._sign(fd)
+        except OSError as error:
+            self.let_go()
+            raise self._impossible(error) from error
+
+    def _take(self, fd: int) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._sign(fd)
         except BlockingIOError:
             holder = _holder(fd)
             os.close(fd)
@@ -81,6 +88,28 @@ class DirectoryLock:
             fd, self._fd = self._fd, None
             # Closing is what releases it: the text must be gone before.
             os.ftruncate(fd, 0)
+            os.close(fd)
+
+    def acquire_untouched(self) -> None:
+        """Keep writers out without leaving a trace in the directory, for as long as one looks.
+
+        Raises
+        ------
+        FileBusy
+            While another process has the lock; names it.
+        """
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._impossible(error) from error
+        self._take(fd)
+
+    def let_go(self) -> None:
+        """Give up what `acquire_untouched` took."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
             os.close(fd)
 
     @property
