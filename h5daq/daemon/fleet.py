@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import queue
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from h5daq.client import Client
@@ -30,6 +27,7 @@ from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.logs import log_remote
 from h5daq.transports.locks import ClientKeys
+from h5daq.transports.private import PrivateSockets, remove_abandoned
 from h5daq.worker import WorkerSpec
 from h5daq.writer.settings import WriterSettings
 
@@ -58,9 +56,10 @@ class Fleet:
 
     def __init__(self, jobs: Sequence[DAQJob], settings: WriterSettings) -> None:
         self.jobs = jobs
-        self._private = Path(tempfile.mkdtemp(prefix="h5daq-"))
+        remove_abandoned()
+        self._private = PrivateSockets()
         private: dict[str, Any] = {
-            name: f"ipc://{self._private}/{name}"
+            name: self._private.endpoint(name)
             for name in ("data", "requests", "signals")
             if not getattr(settings, name)
         }
@@ -250,4 +249,4 @@ class Fleet:
         self._starter.close()
         if self._client is not None:
             self._client.close()
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._private.remove()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,10 @@ from types import TracebackType
 
 from h5daq.errors import FileBusy, StorageError
 
-__all__ = ["DirectoryLock", "make_directory"]
+__all__ = ["DirectoryLock", "is_alive", "make_directory"]
 
 _TEXT_BYTES = 4096
+_SIGNED = re.compile(r"process (\d+) on (\S+) since ")
 
 
 def make_directory(directory: Path) -> None:
@@ -112,6 +114,20 @@ class DirectoryLock:
             fd, self._fd = self._fd, None
             os.close(fd)
 
+    def abandoned(self) -> bool:
+        """Whether nobody has the lock: it was given back, or who signed for it is dead.
+
+        Nothing is locked to find out, so that nobody who begins just then is kept out. Of a
+        process on another machine nothing is known.
+        """
+        try:
+            signed = _SIGNED.match(self.path.read_text())
+        except OSError:
+            return False
+        if signed is None or signed[2] != socket.gethostname():
+            return signed is None and not self.path.stat().st_size
+        return not is_alive(int(signed[1]))
+
     @property
     def held(self) -> bool:
         """Whether this object has the lock."""
@@ -148,6 +164,20 @@ class DirectoryLock:
             f"writable, and on a file system with locks"
         )
         return StorageError(error.errno or 0, text, str(self.path))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process on this machine, and it has not ended already."""
+    try:
+        os.kill(pid, 0)
+        # One that was killed stays as a zombie until its parent asks how it ended.
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except ProcessLookupError:
+        return False
+    except (OSError, IndexError):
+        # Somebody else's, or no such directory on this system.
+        return True
+    return state not in (b"Z", b"X")
 
 
 def _holder(fd: int) -> str:

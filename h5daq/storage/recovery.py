@@ -189,6 +189,8 @@ def recover_run(directory: Path, progress: Progress | None = None) -> Recovered:
         if journal_directory(directory).is_dir():
             report = _replayed(directory, progress)
         report.verdicts, report.finished = verdicts, [found.path for found in verdicts]
+        # Nobody listens at the addresses of a dead writer.
+        (directory / ".h5daq" / "endpoints.json").unlink(missing_ok=True)
         return report
 
 
