@@ -77,7 +77,7 @@ class Fleet:
         # Never given up: workers hold their rows until there is a writer again.
         patient = Backoff(most=_WRITER_PAUSE_SECONDS, limit=sys.maxsize)
         self.writer = Child("writer", self._start_writer, self._hear_writer, patient)
-        self.fates = Fates(jobs, self._private)
+        self.fates = Fates(jobs, self._private.path)
         self.workers = [
             Child(j.group, self._starts(j), self._hear_worker, looker=self.fates.of(j.group))
             for j in jobs

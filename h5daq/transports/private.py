@@ -19,7 +19,8 @@ __all__ = ["PrivateSockets", "keep_alive", "remove_abandoned"]
 
 _PREFIX = "h5daq-"
 _NAME = re.compile(r"h5daq-[A-Za-z0-9_]{8}")
-_SOCKETS = ("data", "requests", "signals")
+_OURS = re.compile(r"owner|data|requests|signals|pulse-\d+(\.\w+)?")
+"""What a run puts there: sockets, and the pulses of its workers."""
 
 
 class PrivateSockets:
@@ -94,11 +95,11 @@ def _removed(path: Path) -> bool:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = {*_SOCKETS, "owner"}
-        if not os.pread(fd, 8, 0) or not ours.issuperset(os.listdir(path)):
+        names = os.listdir(path)
+        if not os.pread(fd, 8, 0) or not all(map(_OURS.fullmatch, names)):
             return False
-        for name in sorted(ours):
-            (path / name).unlink(missing_ok=True)
+        for name in names:
+            (path / name).unlink()
         path.rmdir()
     except OSError:
         return False

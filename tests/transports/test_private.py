@@ -51,7 +51,8 @@ def end(process):
 
 def test_what_a_killed_process_left_is_removed_and_nothing_sooner(begin):
     process, path = begin()
-    Path(path, "data").touch()
+    for name in ("data", "requests", "signals", "pulse-0", "pulse-12"):
+        Path(path, name).touch()
     assert remove_abandoned() == []
     end(process)
     assert remove_abandoned() == [Path(path)]
