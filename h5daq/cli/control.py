@@ -132,7 +132,8 @@ def _last_dict(last: LastRun | None) -> dict[str, Any] | None:
 def _last_text(last: LastRun) -> str:
     name, at = (f"the last one ({last.name})" if last.name else "the last one"), last.ended
     if at is None:
-        return f"{name} was interrupted about {_clock(last.seen)}, and {last.file} not sealed yet"
+        when = _clock(last.seen)
+        return f"{name} was interrupted about {when}, and its file {last.file} is not sealed yet"
     return f"{name} {'was interrupted' if last.interrupted else 'ended'} at {_clock(at)}"
 
 

@@ -127,7 +127,8 @@ def _lines(found: Recovered, path: Path, dry: bool) -> Iterator[str]:
     if path.is_dir():
         yield f"{found.entries} journal entries {'to read' if dry else 'read'} again"
     for verdict in found.verdicts:
-        more = f" ({verdict.detail})" if verdict.detail else ""
+        # How far the change of a file had come is for programs: it is whole now.
+        more = f" ({verdict.detail})" if verdict.detail and verdict.action != "applied" else ""
         yield f"{_DONE[verdict.action][dry]}: {verdict.path}{more}"
     for job, rows in sorted(found.appended.items()):
         yield f"{rows} rows of job {job} {'would be ' if dry else ''}brought in from the journal"
