@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from h5daq.errors import ConfigError, NoAnswer, StorageError
+from h5daq.errors import NoAnswer, StorageError
 from h5daq.flow.closing import Closing
 from h5daq.flow.requests import (
     Answer,
@@ -186,21 +186,40 @@ def connect(
     """
     if endpoint is not None:
         return Client(endpoint, keys=keys)
-    path = Path(directory or ".") / ".h5daq" / "endpoints.json"
+    home = Path(directory or ".")
+    path = home / ".h5daq" / "endpoints.json"
     try:
         known = json.loads(path.read_text())
-        return Client(known["requests"], known["signals"], keys or known.get("keys"))
-    except ConfigError:
-        raise
+        endpoints = known["requests"], known["signals"]
     except FileNotFoundError as error:
-        raise NoAnswer(
-            f"no writer is running in {Path(directory or '.').absolute()}: there is no {path}. "
-            "Name its directory (--directory) or its address (--connect tcp://host:5570)."
-        ) from error
+        raise _nobody(home, f"there is no {path}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"{path} can't be read ({error}); a writer that starts in the directory makes it anew"
         ) from error
+    if _is_over(home, known):
+        raise _nobody(home, "the last one was killed, and `h5daq recover` finishes what it left")
+    return Client(*endpoints, keys or known.get("keys"))
+
+
+def _nobody(home: Path, why: str) -> NoAnswer:
+    return NoAnswer(
+        f"no writer is running in {home.absolute()}: {why}. "
+        "Name its directory (--directory) or its address (--connect tcp://host:5570)."
+    )
+
+
+def _is_over(directory: Path, known: dict[str, Any]) -> bool:
+    """Whether the endpoints are those of a dead writer, and nobody starts it again."""
+    try:
+        from h5daq.storage.lock import DirectoryLock, is_alive
+    except ImportError:
+        # Where there are no such locks there are no writers either.
+        return False
+    parent = known.get("parent")
+    if isinstance(parent, int) and is_alive(parent):
+        return False
+    return DirectoryLock(directory).abandoned()
 
 
 class Subscription(Closing):

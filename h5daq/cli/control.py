@@ -10,6 +10,9 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from h5daq.cli.parser import (
     Arguments,
@@ -21,6 +24,10 @@ from h5daq.cli.parser import (
     given_keys,
 )
 from h5daq.client import Client, connect
+from h5daq.errors import NoAnswer
+
+if TYPE_CHECKING:
+    from h5daq.storage.last_run import LastRun
 
 __all__ = ["add", "add_connection", "client_of"]
 
@@ -85,18 +92,53 @@ def client_of(args: Arguments) -> Client:
 
 
 def _status(args: Arguments) -> int:
-    with client_of(args) as client:
-        status = client.request("status")
+    try:
+        with client_of(args) as client:
+            status = client.request("status")
+    except NoAnswer as error:
+        if args.connect is not None:
+            raise
+        return _no_run(args, error)
     if args.json:
         print(json.dumps(status))
         return 0
-    from h5daq.monitor.live import LiveTable
+    from h5daq.monitor.live import Summary
     from h5daq.monitor.picture import Picture
 
     picture = Picture()
     picture.take_status(status, time.time())
-    LiveTable(picture).print(time.time())
+    Summary(picture).print(time.time())
     return 0
+
+
+def _no_run(args: Arguments, error: NoAnswer) -> int:
+    """What there is to say of a directory in which nobody records."""
+    from h5daq.storage.last_run import last_run
+
+    directory = Path(args.directory).absolute()
+    last = last_run(directory)
+    if args.json:
+        print(json.dumps({"run": None, "last": _last_dict(last), "error": str(error)}))
+        return 1
+    if last is not None:
+        print(f"no run in {directory}; {_last_text(last)}", file=sys.stderr)
+    raise error
+
+
+def _last_dict(last: LastRun | None) -> dict[str, Any] | None:
+    return None if last is None else {**asdict(last), "file": str(last.file)}
+
+
+def _last_text(last: LastRun) -> str:
+    name, at = (f"the last one ({last.name})" if last.name else "the last one"), last.ended
+    if at is None:
+        when = _clock(last.seen)
+        return f"{name} was interrupted about {when}, and its file {last.file} is not sealed yet"
+    return f"{name} {'was interrupted' if last.interrupted else 'ended'} at {_clock(at)}"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _flush(args: Arguments) -> int:

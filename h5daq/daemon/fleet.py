@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import queue
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from h5daq.client import Client
@@ -30,6 +27,7 @@ from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.logs import log_remote
 from h5daq.transports.locks import ClientKeys
+from h5daq.transports.private import PrivateSockets, remove_abandoned
 from h5daq.worker import WorkerSpec
 from h5daq.writer.settings import WriterSettings
 
@@ -59,11 +57,10 @@ class Fleet:
 
     def __init__(self, jobs: Sequence[DAQJob], settings: WriterSettings) -> None:
         self.jobs = jobs
-        self._private = Path(tempfile.mkdtemp(prefix="h5daq-"))
+        remove_abandoned()
+        self._private = PrivateSockets()
         private: dict[str, Any] = {
-            name: f"ipc://{self._private}/{name}"
-            for name in _ENDPOINTS
-            if not getattr(settings, name)
+            name: self._private.endpoint(name) for name in _ENDPOINTS if not getattr(settings, name)
         }
         self._locals = LocalKeys(settings.keys, [j.group for j in jobs]) if settings.keys else None
         trusted = [] if self._locals is None else self._locals.trusted
@@ -80,7 +77,7 @@ class Fleet:
         # Never given up: workers hold their rows until there is a writer again.
         patient = Backoff(most=_WRITER_PAUSE_SECONDS, limit=sys.maxsize)
         self.writer = Child("writer", self._start_writer, self._hear_writer, patient)
-        self.fates = Fates(jobs, self._private)
+        self.fates = Fates(jobs, self._private.path)
         self.workers = [
             Child(j.group, self._starts(j), self._hear_worker, looker=self.fates.of(j.group))
             for j in jobs
@@ -281,4 +278,4 @@ class Fleet:
         self._starter.close()
         for client in self._clients:
             client.close()
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._private.remove()

@@ -154,6 +154,7 @@ WORKER: Kinds = {
         **_FROM, "state": _TEXT, "counts": _COUNTS, "overruns": _COUNT, "held": _COUNT,
         "late": _NUMBER, "cmd": _COUNT, "message": _TEXT, "held_bytes": _COUNT,
         "late_median": _NUMBER, "cpu": _NUMBER, "rss": _COUNT, "jumps": _JUMPS,
+        "end": _COUNT, "earlier": _COUNT, "spooled": _COUNT, "spooled_bytes": _COUNT,
     },
     "log": {
         "job": _JOB, "inc": _UINT64, "level": _TEXT, "name": _TEXT, "time": _NUMBER, "text": _TEXT,

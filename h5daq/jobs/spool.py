@@ -131,6 +131,10 @@ class Spool:
         """Number of the first row on disk; 0 without any."""
         return self._segments.first
 
+    def rows(self, following: int) -> int:
+        """Rows from number `following` on that are on disk."""
+        return self._segments.rows(following)
+
     # -- as a shelf ----------------------------------------------------------------------------
 
     def append(self, piece: Piece) -> str:

@@ -31,6 +31,7 @@ class _Segment:
     first: int
     end: int | None  # unknown until a segment that an earlier worker left is read through
     size: int = 0
+    told_end: int | None = None  # by the headers of its messages, which may yet prove torn
 
 
 @dataclass(slots=True)
@@ -85,6 +86,23 @@ class Segments:
     def first(self) -> int:
         """Number of the first row on disk; 0 without any."""
         return self._segments[0].first if self._segments else 0
+
+    def rows(self, following: int) -> int:
+        """Rows from number `following` on that are on disk."""
+        ends = [self._end_of(segment) for segment in self._segments]
+        spans = zip(self._segments, ends, strict=True)
+        return sum(max(0, end - max(segment.first, following)) for segment, end in spans)
+
+    def _end_of(self, segment: _Segment) -> int:
+        """The row behind its last; of what an earlier worker left, as far as its headers tell."""
+        if segment.end is not None:
+            return segment.end
+        later = self._after(segment.first)
+        if later is not None:
+            return later.first
+        if segment.told_end is None:
+            segment.told_end = _told_end(segment)
+        return segment.told_end
 
     def covers(self, piece: Piece) -> bool:
         """Whether the message is on disk."""
@@ -211,6 +229,19 @@ class Segments:
         self.size -= segment.size
         with contextlib.suppress(OSError):
             segment.path.unlink()
+
+
+def _told_end(segment: _Segment) -> int:
+    """Walk from header to header; the messages themselves are not read."""
+    end, offset = segment.first, 0
+    with contextlib.suppress(OSError), segment.path.open("rb") as file:
+        while (header := read_header(file.read(HEADER_BYTES))) is not None:
+            offset += HEADER_BYTES + header.length
+            if offset > segment.size:
+                break
+            end = header.first + header.n
+            file.seek(offset)
+    return end
 
 
 def _write_all(file: BinaryIO | None, data: bytes) -> None:

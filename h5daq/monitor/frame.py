@@ -18,6 +18,7 @@ _STATES = {
     "running": ("●", "green"), "reading": ("●", "green"), "paused": ("○", "yellow"),
     "new": ("○", "dim"), "starting": ("○", "dim"), "draining": ("●", "yellow"),
     "stopping": ("●", "yellow"), "ended": ("■", "dim"), "stopped": ("■", "dim"),
+    "refused": ("✖", "bold red"), "down": ("✖", "bold red"),
     "failed": ("✖", "bold red"), "hanging": ("✖", "bold red"), "silent": ("✖", "bold red"),
     "given up": ("✖", "bold red"), "restarting": ("✖", "red"),
 }  # fmt: skip

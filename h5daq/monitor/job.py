@@ -27,6 +27,7 @@ AT_REST = frozenset({"new", "ended", "stopped", "failed", "restarting", "given u
 _PLAIN = {
     "state": str, "host": str, "read_mode": str, "message": str, "pid": int, "restarts": int,
     "held": int, "overruns": int, "rss": int, "read_period": float, "last_time": float,
+    "in_file": int, "produced": int, "spooled": int, "spooled_bytes": int, "refused": int,
 }  # fmt: skip
 
 
@@ -38,6 +39,9 @@ class JobPicture:
     ----------
     rows : int
         Committed rows of the run.
+    produced, in_file, spooled, refused : int
+        Rows that were read, that are in the files, that are on the worker's disk, that HDF5 did
+        not take.
     lost : dict of str to int
         Rows that could not be kept, by cause.
     late : int
@@ -57,6 +61,11 @@ class JobPicture:
     rows: int = 0
     late: int = 0
     held: int = 0
+    produced: int = 0
+    in_file: int = 0
+    spooled: int = 0
+    spooled_bytes: int = 0
+    refused: int = 0
     overruns: int = 0
     restarts: int = 0
     rss: int = 0
@@ -138,6 +147,7 @@ class JobPicture:
         rate = self.rate(now)
         return {
             "state": self.state, "rows": self.rows, "rate": rate, "lost": dict(self.lost),
+            "produced": self.produced, "in_file": self.in_file, "spooled": self.spooled,
             "late": self.late, "held": self.held, "overruns": self.overruns,
             "restarts": self.restarts, "lateness_ms": self.lateness_ms, "host": self.host,
             "pid": self.pid, "rss": self.rss, "read_mode": self.read_mode,

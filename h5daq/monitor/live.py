@@ -22,9 +22,10 @@ from h5daq.monitor import words
 from h5daq.monitor.frame import Frame
 from h5daq.monitor.page import headline, page
 from h5daq.monitor.picture import Picture
+from h5daq.monitor.summary import summary
 from h5daq.monitor.table import plain_job
 
-__all__ = ["LiveTable", "StatusLine"]
+__all__ = ["LiveTable", "StatusLine", "Summary"]
 
 PLAIN_WIDTH = 160
 """Characters of a line where there is no terminal that has a width."""
@@ -115,6 +116,16 @@ class _Display(ABC):
 
     @abstractmethod
     def _lines(self, now: float) -> list[str]: ...
+
+
+class Summary(_Display):
+    """The picture once, as ``h5daq status`` shows it; see `h5daq.monitor.summary`."""
+
+    def _drawing(self, now: float) -> RenderableType:
+        return summary(self._picture, now, self._frame())
+
+    def _lines(self, now: float) -> list[str]:
+        return [headline(self._picture, now, self._frame()).plain]
 
 
 class LiveTable(_Display):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -62,6 +63,15 @@ class Builder:
         looked for, since they may have been moved away.
     replay_end : int
         The last entry that an earlier writer may have brought into the files already.
+
+    Attributes
+    ----------
+    in_file : dict of str to int
+        Rows of the run, by job, that the last checkpoint has brought into the files.
+    appended : Counter
+        Rows by job that this builder has brought into them.
+    left_alone : set of Path
+        Files that have the name of one of ours and are others, or damaged.
     """
 
     def __init__(
@@ -88,6 +98,14 @@ class Builder:
         self.sealed: list[Path] = []
         self.redo_bytes = 0
         self.refused_rows: dict[str, int] = {}
+        self.in_file = self._rows_in_files()
+        self.appended: Counter[str] = Counter()
+        self._fresh: dict[int, Counter[str]] = {}
+
+    @property
+    def left_alone(self) -> set[Path]:
+        """Files that had a name of ours and were not ours, or damaged."""
+        return self._shelf.left_alone
 
     @property
     def checkpoint_lsn(self) -> int:
@@ -126,8 +144,14 @@ class Builder:
             self._checkpoint_file(run_file)
         self._base, self._base_lsn = self.ledger.snapshot(), self.lsn
         self.bytes_waiting = 0
+        self.in_file = self._rows_in_files()
         self._journal.release(self.lsn)
         return self.lsn
+
+    def _rows_in_files(self) -> dict[str, int]:
+        """Rows of the run by job; replaced as a whole, since other threads look at it."""
+        refused = self.refused_rows
+        return {job.job: job.rows - refused.get(job.job, 0) for job in self.ledger.jobs.values()}
 
     @property
     def pending(self) -> bool:
@@ -155,6 +179,7 @@ class Builder:
         self.lsn = self._base_lsn
         self.bytes_read -= self.bytes_waiting
         self.bytes_waiting = 0
+        self._fresh.clear()
 
     def close(self) -> None:
         """Let go of all files as they are."""
@@ -186,6 +211,7 @@ class Builder:
             run_file.check()
             self._refuse(entry, place, error)
             return False
+        self._fresh.setdefault(place.file, Counter())[place.job] += place.batch.n
         return True
 
     def _refuse(self, entry: Entry, place: Place, error: Exception) -> None:
@@ -216,6 +242,7 @@ class Builder:
             jumps={job.job: job.clock_jumps for job in jobs},
         )
         self.redo_bytes = done.pages * 4096
+        self.appended += self._fresh.pop(run_file.file_id, Counter())
 
     def _losses(self, job: JobState) -> dict[str, int]:
         refused = self.refused_rows.get(job.job, 0)

@@ -40,9 +40,15 @@ class FileShelf:
     ----------
     options : BuilderOptions
         Directory and durability.
+
+    Attributes
+    ----------
+    left_alone : set of Path
+        What had the name of a run file, and is another one or damaged.
     """
 
     def __init__(self, options: BuilderOptions) -> None:
+        self.left_alone: set[Path] = set()
         self._options = options
         self._gone: set[int] = set()
 
@@ -59,10 +65,12 @@ class FileShelf:
             Look for it under other names than the planned one, too.
         """
         planned = self._options.directory / state.name
-        for path in find_files(planned, state.id, anywhere=anywhere):
+        strange = self.left_alone
+        for path in find_files(planned, state.id, anywhere=anywhere, strange=strange):
             try:
                 return self.reopen(run, path)
             except FileDamaged as error:
+                strange.add(path)
                 log.error("%s: it is left as it is, and not written to any more", error)
         return None
 

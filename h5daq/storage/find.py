@@ -20,12 +20,14 @@ from h5daq.storage.redo import redo_path
 from h5daq.storage.redo_files import inode_of_orphan, logged_files
 from h5daq.storage.transaction import recover
 
-__all__ = ["file_id_of", "find_files", "free_path", "run_files"]
+__all__ = ["file_id_of", "find_files", "free_path", "numbered", "run_files"]
 
 log = logging.getLogger("h5daq.storage.find")
 
 
-def find_files(planned: Path, file_id: int, *, anywhere: bool) -> Iterator[Path]:
+def find_files(
+    planned: Path, file_id: int, *, anywhere: bool, strange: set[Path] | None = None
+) -> Iterator[Path]:
     """The run file of an id, recovered; several if one was damaged, and another took its place.
 
     Parameters
@@ -36,17 +38,21 @@ def find_files(planned: Path, file_id: int, *, anywhere: bool) -> Iterator[Path]
         Its id.
     anywhere : bool
         Look at the whole directory if it is not there under that name.
+    strange : set of Path, optional
+        Takes what has such a name and is another file, or damaged.
 
     Raises
     ------
     FileBusy
         If another program has it.
     """
-    for path in _paths(planned):
+    for path in numbered(planned):
         if not path.exists():
             break
         if _is_ours(path, file_id):
             yield path
+        elif strange is not None:
+            strange.add(path)
     if anywhere:
         _recover_all(planned.parent)
         elsewhere = run_files(planned.parent).get(file_id)
@@ -59,7 +65,7 @@ def free_path(planned: Path, own: Path | None = None) -> Path:
 
     Also another name of `own`: a kill in the middle of a rename can leave both.
     """
-    return next(path for path in _paths(planned) if _is_free(path) or _is_same(path, own))
+    return next(path for path in numbered(planned) if _is_free(path) or _is_same(path, own))
 
 
 def _is_free(path: Path) -> bool:
@@ -115,7 +121,8 @@ def file_id_of(path: Path) -> int | None:
         return None
 
 
-def _paths(planned: Path) -> Iterator[Path]:
+def numbered(planned: Path) -> Iterator[Path]:
+    """A name, then its numbered variants, without end."""
     yield planned
     for number in itertools.count(1):
         yield planned.with_name(f"{planned.stem}-{number}{planned.suffix}")

@@ -63,6 +63,7 @@ class Journal:
         cache_bytes: int = 64 << 20,
         snapshot: Callable[[], bytes | None] | None = None,
         disk: SegmentDisk | None = None,
+        frugal: bool = False,
     ) -> Journal:
         """Open the journal in `directory`, or begin one there. Cuts off a torn tail.
 
@@ -83,6 +84,9 @@ class Journal:
             when a segment begins, before the entry counts.
         disk : SegmentDisk, optional
             What the journal is on.
+        frugal : bool
+            Claim no room for what may come, and give back all that is not needed any more: for a
+            recovery on a disk that is nearly full.
 
         Raises
         ------
@@ -91,7 +95,7 @@ class Journal:
         StorageError
             If the directory or a file can't be made, read or cut.
         """
-        files = SegmentFiles(directory, disk or SegmentDisk(), segment_bytes)
+        files = SegmentFiles(directory, disk or SegmentDisk(), segment_bytes, frugal=frugal)
         return cls(files, durability, limit_bytes, cache_bytes, snapshot)
 
     @property

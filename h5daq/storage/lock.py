@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,9 +18,10 @@ from types import TracebackType
 from h5daq.errors import FileBusy, StorageError
 from h5daq.storage.disk import Disk
 
-__all__ = ["DirectoryLock", "make_directory"]
+__all__ = ["DirectoryLock", "is_alive", "make_directory"]
 
 _TEXT_BYTES = 4096
+_SIGNED = re.compile(r"process (\d+) on (\S+) since ")
 
 
 def make_directory(directory: Path) -> None:
@@ -62,9 +64,16 @@ class DirectoryLock:
             If the file can't be made, or the file system knows no locks.
         """
         fd = self._open()
+        self._take(fd)
+        try:
+            self._sign(fd)
+        except OSError as error:
+            self.let_go()
+            raise self._impossible(error) from error
+
+    def _take(self, fd: int) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._sign(fd)
         except BlockingIOError:
             holder = _holder(fd)
             os.close(fd)
@@ -86,6 +95,42 @@ class DirectoryLock:
                 # On a disk that takes nothing the text stays; it counts only while it is locked.
                 os.ftruncate(fd, 0)
             os.close(fd)
+
+    def acquire_untouched(self) -> None:
+        """Keep writers out without leaving a trace in the directory, for as long as one looks.
+
+        Raises
+        ------
+        FileBusy
+            While another process has the lock; names it.
+        """
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._impossible(error) from error
+        self._take(fd)
+
+    def let_go(self) -> None:
+        """Give up what `acquire_untouched` took."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def abandoned(self) -> bool:
+        """Whether nobody has the lock: it was given back, or who signed for it is dead.
+
+        Nothing is locked to find out, so that nobody who begins just then is kept out. Of a
+        process on another machine nothing is known.
+        """
+        try:
+            signed = _SIGNED.match(self.path.read_text())
+        except OSError:
+            return False
+        if signed is None or signed[2] != socket.gethostname():
+            return signed is None and not self.path.stat().st_size
+        return not is_alive(int(signed[1]))
 
     @property
     def held(self) -> bool:
@@ -125,6 +170,20 @@ class DirectoryLock:
             f"writable, and on a file system with locks"
         )
         return StorageError(error.errno or 0, text, str(self.path))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process on this machine, and it has not ended already."""
+    try:
+        os.kill(pid, 0)
+        # One that was killed stays as a zombie until its parent asks how it ended.
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except ProcessLookupError:
+        return False
+    except (OSError, IndexError):
+        # Somebody else's, or no such directory on this system.
+        return True
+    return state not in (b"Z", b"X")
 
 
 def _holder(fd: int) -> str:

@@ -46,21 +46,26 @@ class SegmentFiles:
         What they are on.
     segment_bytes : int
         Size that is reserved for each.
+    frugal : bool
+        Reserve nothing and keep no spares: the room is wanted for the files.
 
     Notes
     -----
     One thread may call `begin` while another calls `retire` and `settle`.
     """
 
-    def __init__(self, directory: Path, disk: SegmentDisk, segment_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, disk: SegmentDisk, segment_bytes: int, *, frugal: bool = False
+    ) -> None:
         self.directory = directory
         self.disk = disk
         self.segment_bytes = segment_bytes
+        self.reserved_bytes = 0 if frugal else segment_bytes
         # At first, because what a killed process did to the names may not be on the medium.
         self._names_changed = True
         self._spares: deque[_Spare] = deque()
         self._retired: list[_Spare] = []
-        self._most_spares = max(1, _SPARE_BYTES // segment_bytes)
+        self._most_spares = 0 if frugal else max(1, _SPARE_BYTES // segment_bytes)
         with _named("the journal's directory can't be made", directory):
             disk.make_directory(directory)
             # A process that was killed may have made it, and not have come to this.
@@ -233,8 +238,8 @@ class SegmentFiles:
         if size > self.segment_bytes:
             # It held an entry larger than a segment.
             self.disk.truncate(fd, self.segment_bytes)
-        if size < self.segment_bytes:
-            self.disk.reserve(fd, self.segment_bytes)
+        if size < self.reserved_bytes:
+            self.disk.reserve(fd, self.reserved_bytes)
 
     def _discard(self, path: Path, fd: int) -> None:
         self.disk.close(fd)

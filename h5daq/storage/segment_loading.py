@@ -116,7 +116,7 @@ def _tidy(files: SegmentFiles, kept: list[Segment], rest: list[int]) -> None:
         files.remove(number)
     try:
         if kept:
-            kept[-1].cut_back(kept[-1].size, files.segment_bytes)
+            kept[-1].cut_back(kept[-1].size, files.reserved_bytes)
             files.disk.sync(kept[-1].fd)
         files.sync_names()
     except OSError as error:

@@ -184,6 +184,8 @@ class Segment:
     def cut_back(self, offset: int, reserved: int) -> None:
         """Let nothing stand behind `offset`, and claim the space again up to `reserved` bytes."""
         self.disk.truncate(self.fd, offset)
+        if reserved <= offset:
+            return
         try:
             self.disk.reserve(self.fd, reserved)
         except OSError:

@@ -149,6 +149,20 @@ class Courier(threading.Thread):
         with self._lock:
             return self._stock.held
 
+    def figures(self) -> dict[str, int]:
+        """What is held and where, as a status says it; all of one moment."""
+        with self._lock:
+            rows, size = self._stock.held
+            spooled, spooled_bytes = self._stock.spooled
+            return {
+                "end": self._stock.end,
+                "held": rows,
+                "held_bytes": size,
+                "earlier": self._stock.earlier,
+                "spooled": spooled,
+                "spooled_bytes": spooled_bytes,
+            }
+
     @property
     def trouble(self) -> str:
         """Why rows can't go to the writer, or not to the spool; empty if they can."""

@@ -198,16 +198,15 @@ class Worker:
             _handle(self.job)
 
     def _status(self) -> dict[str, Any]:
-        rows, size = self.courier.held
+        held = self.courier.figures()
         reader = self._reader
         middle, late = (0.0, 0.0) if reader is None else reader.pace.lateness()
-        state, message = self._state(rows)
+        state, message = self._state(held["held"])
         return {
             "state": state,
             "counts": self.tally.snapshot(),
             "overruns": 0 if reader is None else reader.pace.overruns,
-            "held": rows,
-            "held_bytes": size,
+            **held,
             "late": late,
             "late_median": middle,
             "cmd": self.orders.seq,

@@ -72,6 +72,18 @@ class Stock:
         return self._hold.held_rows, self._hold.held_bytes
 
     @property
+    def spooled(self) -> tuple[int, int]:
+        """Rows on disk that are not committed, of earlier workers too; and bytes on disk."""
+        own = 0 if self._spool is None else self._spool.rows(self._hold.sender.next)
+        size = 0 if self._spool is None else self._spool.size
+        return own + self.earlier, size + sum(relic.spool.size for relic in self._relics)
+
+    @property
+    def earlier(self) -> int:
+        """Rows of earlier workers that are not committed."""
+        return sum(relic.spool.rows(relic.hold.sender.next) for relic in self._relics)
+
+    @property
     def end(self) -> int:
         """The number that the next row gets."""
         return self._hold.end

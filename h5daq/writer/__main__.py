@@ -7,6 +7,7 @@ parent is gone; it takes the report of the start, the log and the report of the 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -92,6 +93,7 @@ def main() -> int:
     # Ctrl-C goes to the whole terminal; the daemon stops the workers first and the writer last.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     writer = Writer(settings, pipe.parent_gone)
+    writer.parent = os.getppid()
     signal.signal(signal.SIGTERM, lambda *_: writer.ask_stop())
     try:
         writer.open()

@@ -16,6 +16,7 @@ from typing import Any
 
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
+from h5daq.writer.accounts import Account, Stood
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.intake import Intake
 from h5daq.writer.releases import Releases
@@ -184,6 +185,7 @@ class Desk:
         return {
             "boot": self.endpoints["boot"],
             "pid": os.getpid(),
+            "time": time.time(),
             "rows": self._intake.received_rows,
             "bytes": self._intake.received_bytes,
             "journal_bytes": self._journal.waiting_bytes,
@@ -201,16 +203,25 @@ class Desk:
     def _job_status(self, name: str) -> dict[str, Any]:
         job = self._ledger.jobs[name]
         told = self._intake.statuses.get(name, {})
+        # In this order, since rows move on meanwhile: in a file, committed, produced.
+        in_file = self._builder.in_file.get(name, 0)
+        committed = self._publisher.totals.get(name, 0)
+        account = self._account(name)
         return {
             "state": "ended" if (name, job.inc) in self._intake.ended else told.get("state", "new"),
-            "rows": self._publisher.totals.get(name, 0),
+            "rows": committed,
+            "in_file": in_file,
+            "produced": max(committed, account.produced),
+            "spooled": account.spooled,
+            "spooled_bytes": account.spooled_bytes,
+            "refused": self._builder.refused_rows.get(name, 0),
             "lost": job.lost,
             "late": job.late,
             "inc": job.inc,
             "host": job.host,
             "pid": job.pid,
             "restarts": len(job.restarts),
-            "held": max(0, self._held(name)),
+            "held": account.held,
             "last_time": job.last_time,
             "overruns": told.get("overruns", 0),
             "lateness_ms": 1e3 * float(told.get("late") or 0.0),
@@ -234,16 +245,15 @@ class Desk:
 
     def stop_report(self) -> dict[str, Any]:
         """What a stop leaves: the sealed files, and the rows that unreachable workers hold."""
-        held = {job: self._held(job) for job in self.unfinished()}
+        held = {job: self._account(job).held for job in self.unfinished()}
         left = {job: rows for job, rows in held.items() if rows > 0}
         report = {"files": [str(path) for path in self._builder.sealed], "held": left}
         return {**report, "left": self.left} if self.left else report
 
-    def _held(self, job: str) -> int:
-        """What its worker held when it last said so, less what was taken since: it may be dead."""
-        held = int(self._intake.statuses.get(job, {}).get("held") or 0)
-        inc, then = self._intake.stood.get(job, (0, 0))
-        return held - (self._ledger.jobs[job].next.get(inc, then) - then)
+    def _account(self, job: str) -> Account:
+        intake = self._intake
+        stood = intake.stood.get(job, Stood())
+        return Account(self._ledger.jobs[job], intake.statuses.get(job, {}), stood)
 
 
 def _unwelcome(why: str) -> dict[str, Any]:

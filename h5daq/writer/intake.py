@@ -21,6 +21,7 @@ from h5daq.flow.ledger import Ledger, Verdict
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import EndRecord, MarkRecord, Record, encode_record
 from h5daq.flow.wire import Head, decode_head
+from h5daq.writer.accounts import Stood
 from h5daq.writer.guard import Guard
 from h5daq.writer.notes import Note
 
@@ -86,7 +87,7 @@ class Intake:
         self.unwelcome: dict[str, str] = {}
         self.statuses: dict[str, dict[str, Any]] = {}
         self.heard: dict[str, float] = {}
-        self.stood: dict[str, tuple[int, int]] = {}
+        self.stood: dict[str, Stood] = {}
         self.ended: set[tuple[str, int]] = set()
         self.remarks: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -146,7 +147,7 @@ class Intake:
             return
         if head.k == "status":
             self.statuses[head.job], self.heard[head.job] = head.fields, time.monotonic()
-            self.stood[head.job] = head.inc, job.next[head.inc]
+            self.stood[head.job] = Stood.of(job, head.inc)
             self.remarks.append(("status", head.job, head.fields))
         elif head.k == "hello":
             self._greeted.add((head.job, head.inc))

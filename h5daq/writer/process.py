@@ -25,6 +25,7 @@ from h5daq.logs import log_remote
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.recovery import Recovered
 from h5daq.transports.base import Events, Frame
+from h5daq.transports.private import keep_alive
 from h5daq.transports.zmq import WriterPort
 from h5daq.writer.answers import Answers
 from h5daq.writer.committer import Committer, Publisher
@@ -80,6 +81,7 @@ class Writer:
         self.boot = secrets.token_hex(8)
         self.clock = time.time
         self._wall = WallClock(log, "writer")
+        self.parent: int | None = None
         self.recovered = Recovered()
         self.stopped = False
         self._failure: BaseException | None = None
@@ -102,6 +104,8 @@ class Writer:
         settings = self.settings
         self.guard = Guard(settings.keys, settings.trusted) if settings.keys else None
         locks = self.guard.locks if self.guard is not None else None
+        # Where the sockets are private, their directory stays while this process lives.
+        self._private = keep_alive(settings.data, settings.requests, settings.signals)
         self.port = WriterPort(settings.data, settings.requests, settings.signals, locks=locks)
         if settings.is_open:
             log.warning("insecure: anyone who reaches %s may command this run and send rows",
@@ -198,7 +202,9 @@ class Writer:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         # Who may read that directory finds his keys by it; others learn no more than its name.
-        where = self.endpoints() | ({"keys": self.settings.keys} if self.guard else {})
+        keys = {"keys": self.settings.keys} if self.guard else {}
+        # And who starts this writer again if it dies, as long as it lives itself.
+        where = {**self.endpoints(), **keys, "parent": self.parent}
         fresh.write_text(json.dumps(where, indent=1) + "\n")
         fresh.replace(path)
 

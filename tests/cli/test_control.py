@@ -1,11 +1,16 @@
 """Commands to a running system, found by its directory or by its address."""
 
 import json
+import os
+import signal
+import time
 
 import pytest
 
 import h5daq
 from h5daq import cli
+from h5daq.errors import NoAnswer
+from h5daq.storage.lock import is_alive
 
 pytestmark = pytest.mark.processes
 
@@ -17,9 +22,13 @@ def ask(command, *words):
     return json.loads(done.out)
 
 
-def jobs(directory):
+def status_of(directory):
     with h5daq.connect(directory=directory) as client:
-        return client.status()["jobs"]
+        return client.status()
+
+
+def jobs(directory):
+    return status_of(directory)["jobs"]
 
 
 def test_status_shows_run_writer_and_jobs(running, command, data):
@@ -112,3 +121,29 @@ def test_a_spoilt_endpoints_file_is_named(command, tmp_path):
     assert spoilt.code == cli.FAILED
     assert "endpoints.json" in spoilt.err
     assert "unforeseen" not in spoilt.err
+
+
+def test_what_a_killed_run_left_is_told_at_once(running, command, data, wait_until):
+    writer = wait_until(lambda: jobs(data)["room"]["rows"] > 5 and status_of(data)["writer"]["pid"])
+    pids = [writer, *(job["pid"] for job in jobs(data).values())]
+    for pid in (running.process.pid, *pids):
+        os.kill(pid, signal.SIGKILL)
+    running.process.wait()
+    wait_until(lambda: not is_alive(writer))
+    began = time.monotonic()
+    with pytest.raises(NoAnswer, match="recover"):
+        h5daq.connect(directory=data)
+    # Far less than a question takes that nobody answers; nothing was asked.
+    assert time.monotonic() - began < 5.0
+    asked = command("status", "--directory", data, "--json")
+    assert asked.code == cli.FAILED
+    assert json.loads(asked.out)["last"]["ended"] is None
+
+
+def test_after_a_run_a_status_says_when_it_ended(running, command, data, wait_until):
+    wait_until(lambda: jobs(data)["room"]["rows"] > 5)
+    assert running.end(signal.SIGTERM) == cli.DONE
+    asked = command("status", "--directory", data)
+    assert asked.code == cli.FAILED
+    assert "the last one (lab) ended at 20" in asked.err
+    assert "no writer is running" in asked.err

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from h5daq.monitor.live import LiveTable, StatusLine
+from h5daq.monitor.live import LiveTable, StatusLine, Summary
 from h5daq.monitor.picture import Picture
 from h5daq.monitor.words import count, size, sparkline
 
@@ -179,3 +180,45 @@ def test_numbers_are_short_and_never_wrong_by_a_step():
     assert size(999_960) == "1.00 MB"
     assert sparkline([-1e308, 1e308], 5) == "▁█"
     assert sparkline([], 5) == ""
+
+
+def summed(width: int = 80, **jobs: Any) -> list[str]:
+    console = terminal(width)
+    Summary(picture(**jobs), console).print(NOW)
+    return [line.rstrip() for line in written(console).splitlines()]
+
+
+ROWS = {"state": "reading", "produced": 12, "rows": 9, "in_file": 8, "held": 1, "last_time": NOW}
+
+
+def test_the_summary_says_in_80_columns_where_the_rows_of_each_job_are():
+    lines = summed(tank={**ROWS, "lost": {"shape": 2}, "last_time": NOW - 61})
+    titles, row = lines[lines.index("") + 1 : lines.index("") + 3]
+    assert re.split("  +", titles) == [
+        "job", "state", "produced", "committed", "in file", "held", "lost", "newest",
+    ]  # fmt: skip
+    assert re.split("  +", row) == ["tank", "● reading", "12", "9", "8", "1", "2", "1 min"]
+    assert "    lost: 2 shape" in lines
+
+
+def test_what_is_out_of_the_ordinary_stands_below_its_job_and_nowhere_else():
+    odd = {"spooled": 300, "spooled_bytes": 1_200_000, "restarts": 2, "refused": 4, "message": "!"}
+    lines = summed(a=ROWS, b={**ROWS, **odd}, c=ROWS)
+    below = lines.index(next(line for line in lines if line.startswith("b "))) + 1
+    note = " ".join(lines[below : below + 2])
+    for piece in ("HDF5 refused: 4", "spooled: 300 (1.20 MB on disk)", "restarts: 2", "!"):
+        assert piece in note
+    assert sum(line.startswith("    ") for line in lines) == len(lines[below : below + 1])
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_hundred_jobs_with_long_names_stay_a_table_and_those_in_need_are_named(width):
+    jobs = {f"tower/line{n % 7}/temperature{n}": ROWS for n in range(99)}
+    lines = summed(width, **jobs, broken={**ROWS, "state": "hanging"})
+    assert max(map(len, lines)) <= width
+    rows = [line for line in lines if "reading" in line]
+    assert len(rows) == 99
+    assert len({len(line) for line in rows}) == 1
+    assert all(f"temperature{n} " in "".join(rows) for n in range(99)) or width == 40
+    assert any(line.startswith("all jobs") for line in lines)
+    assert "1 needs a look: broken (hanging)" in " ".join(lines[-3:])

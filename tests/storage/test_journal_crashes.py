@@ -166,6 +166,8 @@ class Life:
             cache_bytes=self.chance.choice([0, 3000, 1 << 20]),
             snapshot=lambda: self.state(len(self.messages)),
             disk=self.disk,
+            # As a recovery opens it, now and then.
+            frugal=self.chance.choice([False, False, True]),
         )
 
     @staticmethod

@@ -21,7 +21,7 @@ class Committer:
 class Builder:
     """A builder that has sealed nothing."""
 
-    redo_bytes, sealed = 0, ()
+    redo_bytes, sealed, in_file, refused_rows = 0, (), {}, {}
 
 
 @pytest.fixture
