@@ -1,4 +1,6 @@
-"""A stranger with plain h5py who opens, reads, holds and opens again while processes are killed.
+"""A stranger who opens, reads, holds and opens again while processes are killed.
+
+He reads with plain h5py; what he holds open xarray and h5dump read as well (`fault_strangers`).
 
 ``python -m benchmarks.fault_reader DIRECTORY SEED`` looks until its standard input ends, then
 prints one line of JSON: how often it looked, how often it was refused, and what it saw that
@@ -19,6 +21,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
+from benchmarks.fault_strangers import Gone, h5dump_flaws, xarray_flaws
 
 CLEAN = (
     "unable to lock file", "already open for write", "No such file", "bad superblock version",
@@ -98,6 +102,8 @@ class Reader:
             if len(columns["n"]) < self._lengths[key]:
                 self.flaws.append(f"{name}: {job} has become shorter")
             self._lengths[key] = len(columns["n"])
+        if self._random.random() < 0.2:
+            self._compare(Path(file.filename), before)
         if self._random.random() < 0.4:
             self.counts["held"] += 1
             time.sleep(self._random.uniform(0.05, 1.5))
@@ -109,6 +115,15 @@ class Reader:
             )
             if not same:
                 self.flaws.append(f"{name}: changed while it was held open")
+
+    def _compare(self, path: Path, held: dict[str, dict[str, np.ndarray]]) -> None:
+        """Have others read what is held open."""
+        name, look = self._random.choice([("xarray", xarray_flaws), ("h5dump", h5dump_flaws)])
+        try:
+            self.flaws += [f"{path.name}: {flaw}" for flaw in look(path, held)]
+            self.counts[name] += 1
+        except Gone:
+            self.counts["renamed meanwhile"] += 1
 
     def _refused(self, path: Path, error: OSError) -> None:
         if error.errno == errno.ENOENT or any(text in str(error) for text in CLEAN):

@@ -73,8 +73,11 @@ class NewFile:
         end = self.on_disk.find_superblock(None, disk.size(self.on_disk.fd)).end
         self.on_disk.cut(end)
         self.on_disk.sync(end)
-        disk.publish(part_path(self.path), self.path)
-        self._born = True
+        try:
+            disk.publish(part_path(self.path), self.path)
+        finally:
+            # Also when it failed half-way, with the new name given and the old one still there.
+            self._born = disk.identity_of(self.path) == disk.identity(self.on_disk.fd)
         self.on_disk.sync_name()
         return CommittedFile(self.on_disk, self.log)
 

@@ -48,7 +48,12 @@ def disk():
     return Failing()
 
 
-def test_a_new_file_whose_name_cant_be_synced_is_whole_all_the_same(tmp_path, disk):
+@pytest.mark.parametrize("system", ["modern", "without exclusive rename"])
+def test_a_new_file_whose_name_cant_be_synced_is_whole_all_the_same(
+    tmp_path, disk, system, monkeypatch
+):
+    if system != "modern":
+        monkeypatch.setattr("h5daq.storage.disk.rename_exclusive", lambda old, new: False)
     target = TransactionFile(tmp_path / "a.h5", create=True, disk=disk)
     target.begin()["x"] = [1, 2, 3]
     disk.failing = {"sync_directory"}
