@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from h5daq.writer.settings import WriterSettings
 
 __all__ = ["add", "worker_spec", "writer_settings"]
-
-_ENDPOINTS = ("data", "requests", "signals")
-_WILDCARDS = ("*", "0.0.0.0", "[::]")
 
 
 def add(subparsers: Subparsers) -> None:
@@ -98,10 +94,11 @@ def writer_settings(config: Config, keys: str | None = None) -> WriterSettings:
         If an endpoint is missing, or anybody could reach one who should not.
     """
     from h5daq.daemon.checks import check_security
+    from h5daq.daemon.described import endpoints_of
     from h5daq.writer.settings import WriterSettings
 
     run = config.daemon_arguments()
-    endpoints = _endpoints(config)
+    endpoints = endpoints_of(config)
     options = config.writer_arguments()
     options["keys"] = str(Path(keys).absolute()) if keys else options["keys"]
     check_security(endpoints.values(), config.security.insecure, options["keys"])
@@ -121,18 +118,6 @@ def writer_settings(config: Config, keys: str | None = None) -> WriterSettings:
         signals=endpoints["signals"],
         **options,
     )
-
-
-def _endpoints(config: Config) -> dict[str, str]:
-    known = {name: getattr(config.writer, name) for name in _ENDPOINTS}
-    missing = [name for name, endpoint in known.items() if not endpoint]
-    if missing:
-        raise ConfigError(
-            f"{config.path}: [writer] has no {', '.join(missing)}: processes that are started "
-            "one by one need all three endpoints to find each other, such as "
-            'data = "tcp://*:5572" or data = "ipc:///run/user/1000/h5daq/data"'
-        )
-    return known
 
 
 # -- a worker --------------------------------------------------------------------------------------
@@ -162,21 +147,10 @@ def worker_spec(
     ConfigError
         If there is no such job, on that host, or its getter can't be imported.
     """
-    from h5daq.keys import find_keys
-    from h5daq.worker import WorkerSpec
+    from h5daq.daemon.described import endpoints_of, spec_of
 
-    where, job = _endpoints(config), _job(config, group.strip("/"), host)
-    table = next(table for table in config.jobs if table.group.strip("/") == job.group)
-    shown = keys or config.keys
-    return WorkerSpec(
-        job=job,
-        keys=find_keys(shown, *filter(None, [table.host, socket.gethostname()])) if shown else None,
-        data=_reachable(where["data"], config.writer.host),
-        signals=_reachable(where["signals"], config.writer.host),
-        home=str(config.directory),
-        log_level=config.logging.level,
-        drain_timeout=config.run.drain_timeout,
-    )
+    endpoints_of(config)
+    return spec_of(config, _job(config, group.strip("/"), host), keys=keys)
 
 
 def _job(config: Config, group: str, host: str | None) -> DAQJob:
@@ -190,12 +164,3 @@ def _job(config: Config, group: str, host: str | None) -> DAQJob:
         raise ConfigError(f"{config.path}: job {group!r} runs {place}, not on {host}")
     (job,) = config.make_jobs(theirs, group)
     return job
-
-
-def _reachable(endpoint: str, host: str | None) -> str:
-    """An endpoint that the writer binds, as a worker connects to it."""
-    address, _, port = endpoint.rpartition(":")
-    scheme, _, name = address.partition("://")
-    if scheme == "tcp" and name in _WILDCARDS:
-        return f"tcp://{host or '127.0.0.1'}:{port}"
-    return endpoint

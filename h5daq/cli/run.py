@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from h5daq.daemon import DAQDaemon
     from h5daq.monitor.picture import Picture
 
-__all__ = ["add", "look", "make_daemon", "stop_on_signals", "until_stopped"]
+__all__ = ["add", "look", "stop_on_signals", "until_stopped"]
 
 
 def add(subparsers: Subparsers) -> None:
@@ -40,6 +40,8 @@ def add(subparsers: Subparsers) -> None:
 
 def _run(args: Arguments) -> int:
     from h5daq.config import load
+    from h5daq.daemon.described import make_daemon
+    from h5daq.launcher.place import Place
     from h5daq.logs import setup_logging
 
     if args.seconds is not None and not args.seconds > 0:
@@ -48,12 +50,16 @@ def _run(args: Arguments) -> int:
     daemon = make_daemon(config, args.keys)
     setup_logging(**config.logging_arguments())
     stop = stop_on_signals()  # before the start: what has begun must be ended in order
-    print(daemon.start(), flush=True)
-    try:
-        with _metrics(daemon, config):
-            until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
-    finally:
-        print(daemon.stop(), flush=True)
+    with Place(config.path) as place:
+        place.take(config=str(config.path), directory=str(config.directory), state="starting")
+        print(daemon.start(), flush=True)
+        place.note(state="running", writer=daemon.endpoints)
+        try:
+            with _metrics(daemon, config):
+                until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
+        finally:
+            print(daemon.stop(), flush=True)
+            place.note(state="ended")
     return 0
 
 
@@ -77,25 +83,6 @@ def _metrics(daemon: DAQDaemon, config: Config) -> Iterator[None]:
             yield
         finally:
             end()
-
-
-def make_daemon(config: Config, keys: str | None = None) -> DAQDaemon:
-    """The daemon that a configuration describes, or one with another directory of `keys`."""
-    from h5daq.daemon import DAQDaemon
-
-    jobs = config.make_jobs()
-    if not jobs:
-        raise ConfigError(f"{config.path}: no [[jobs]] for this machine: nothing to record")
-    writer = config.writer
-    return DAQDaemon(
-        jobs,
-        data=writer.data,
-        requests=writer.requests,
-        signals=writer.signals,
-        log_level=config.logging.level,
-        **config.daemon_arguments(),
-        **{**config.writer_arguments(), **({"keys": keys} if keys else {})},
-    )
 
 
 def until_stopped(

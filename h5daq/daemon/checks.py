@@ -29,8 +29,8 @@ __all__ = [
 _DURABILITIES = ("fsync", "os", "none")
 
 
-def checked_jobs(job_list: DAQJob | Iterable[DAQJob]) -> list[DAQJob]:
-    """The jobs as a list, if they can stand in one file."""
+def checked_jobs(job_list: DAQJob | Iterable[DAQJob], data: str | None = None) -> list[DAQJob]:
+    """The jobs as a list, if they can stand in one file; none only if others send to `data`."""
     if not isinstance(job_list, DAQJob | Iterable):
         raise JobTypeError(f"job_list must be a DAQJob or a list of them, not {job_list!r}")
     jobs = [job_list] if isinstance(job_list, DAQJob) else list(job_list)
@@ -42,8 +42,11 @@ def checked_jobs(job_list: DAQJob | Iterable[DAQJob]) -> list[DAQJob]:
             raise ConfigError(f"two jobs have the group {job.group!r}; each needs one of its own")
         check_collision(known, job.group, list(job.schema.labels))
         known[job.group] = list(job.schema.labels)
-    if not jobs:
-        raise ConfigError("job_list is empty: there is nothing to record")
+    if not (jobs or data):
+        raise ConfigError(
+            "job_list is empty: there is nothing to record. Only with a data endpoint, such as "
+            'data="tcp://*:5572", others can send rows.'
+        )
     return jobs
 
 

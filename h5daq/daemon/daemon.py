@@ -47,7 +47,8 @@ class DAQDaemon:
     Parameters
     ----------
     job_list : DAQJob or iterable of DAQJob
-        What to record; their groups must differ.
+        What to record; their groups must differ. May be empty where `data` is given, so that
+        workers on other hosts send.
     name : str
         Name of the run; also its directory in the vault and in signal paths (``run`` if empty).
     write_period, write_period_jitter : float
@@ -130,7 +131,7 @@ class DAQDaemon:
         overlay_bytes: int = 64 << 20,
         log_level: str = "INFO",
     ) -> None:
-        self.jobs = checked_jobs(job_list)
+        self.jobs = checked_jobs(job_list, data)
         self.name = checked_name(name)
         self.directory = Path(directory)
         self._period, self._jitter = checked_period(write_period, write_period_jitter)

@@ -9,7 +9,7 @@ __all__ = ["started_text", "stopped_text"]
 
 def started_text(jobs: int, file_name: str | None) -> str:
     """What runs now, and into which file."""
-    many = "1 job" if jobs == 1 else f"{jobs} jobs"
+    many = {0: "what other hosts send", 1: "1 job"}.get(jobs, f"{jobs} jobs")
     return f"recording {many} into {file_name}"
 
 

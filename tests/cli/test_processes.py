@@ -228,9 +228,9 @@ def test_tcp_without_keys_must_be_wanted(command, hand, data):
     ],
 )
 def test_a_worker_connects_to_where_the_writer_is(bound, host, reached):
-    from h5daq.cli.processes import _reachable
+    from h5daq.daemon.described import reachable
 
-    assert _reachable(bound, host) == reached
+    assert reachable(bound, host) == reached
 
 
 def test_status_finds_a_writer_by_its_directory_and_by_its_address(start, command, hand, data):

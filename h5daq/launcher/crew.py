@@ -1,0 +1,159 @@
+"""The workers of one host: started, kept alive, told where the writer is, and let go in order.
+
+What a daemon's fleet is with a writer of its own, a crew is without one. The rows never pass
+through here, so a crew that dies costs none: its workers see the end of their private pipes, stop
+reading, and wait for the writer to take what they hold.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from h5daq.daemon.supervisor import Child, Process, Supervisor
+from h5daq.daemon.writer_child import cause_of_death
+from h5daq.flow.closing import Closing
+from h5daq.jobs.job import DAQJob
+from h5daq.jobs.starter import WorkerStarter
+from h5daq.worker import WorkerSpec
+
+__all__ = ["Crew"]
+
+log = logging.getLogger("h5daq.host")
+
+
+class Crew(Closing):
+    """Workers of one host, from `start` to `close`.
+
+    Parameters
+    ----------
+    jobs : sequence of DAQJob
+        Each gets a worker.
+    spec_of : callable
+        Gives the `WorkerSpec` of a job; takes the job and the cause of its last worker's death.
+    """
+
+    def __init__(
+        self, jobs: Sequence[DAQJob], spec_of: Callable[[DAQJob, str], WorkerSpec]
+    ) -> None:
+        self.jobs = jobs
+        self._spec_of = spec_of
+        self._left_unasked = False
+        self._codes: dict[str, Process] = {}
+        self._handlers: queue.SimpleQueue[DAQJob | None] = queue.SimpleQueue()
+        self._starter = WorkerStarter()
+        self.children = [Child(job.group, self._starts(job), self._hear) for job in jobs]
+        self._supervisor = Supervisor(self.children, cause_of_death)
+
+    def start(self) -> None:
+        """Start the workers.
+
+        Raises
+        ------
+        ProcessFailed
+            If no process can be started here at all.
+        """
+        threading.Thread(target=self._call_handlers, name="h5daq-handlers", daemon=True).start()
+        for child in self.children:
+            child.launch()
+        self._supervisor.start()
+
+    def _starts(self, job: DAQJob) -> Callable[[str], Process]:
+        def start(cause: str) -> Process:
+            process = self._starter.start(self._spec_of(job, cause).to_bytes())
+            self._codes[job.group] = process
+            return process
+
+        return start
+
+    # -- how it does -----------------------------------------------------------------------------
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that live."""
+        return [child.process.pid for child in self.children if child.process is not None]
+
+    @property
+    def ended(self) -> bool:
+        """Whether no worker lives, nor will be started again."""
+        return all(child.given_up or (child.finished and not child.alive)
+                   for child in self.children)  # fmt: skip
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether a worker ended although nobody here told it to: the run has been stopped."""
+        return self._left_unasked
+
+    @property
+    def whole(self) -> bool:
+        """Whether all workers ended with nothing left that the writer did not take."""
+        return not any(c.given_up or self._codes[c.name].poll() for c in self.children)
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Per job: ``state``, ``pid``, ``restarts``, and of what the last one died."""
+        return {child.name: _state(child) for child in self.children}
+
+    # -- hearing ---------------------------------------------------------------------------------
+
+    def _hear(self, child: Child, message: dict[str, Any]) -> None:
+        kind = message["k"]
+        if kind == "failed":
+            log.error("job %s: %s", child.name, message["text"])
+        elif kind == "done":
+            self._left_unasked |= not child.finished
+            child.finished = True
+        elif kind == "reading-error" and message.get("handle"):
+            self._handlers.put(next(job for job in self.jobs if job.group == child.name))
+
+    def _call_handlers(self) -> None:
+        while (job := self._handlers.get()) is not None:
+            try:
+                if job.handle_error_function is not None:
+                    job.handle_error_function()
+            except Exception:
+                log.exception("job %s: its error handler failed", job.group)
+
+    # -- orders ----------------------------------------------------------------------------------
+
+    def redirect(self, data: str, signals: str) -> None:
+        """The writer has moved: tell the workers where it is."""
+        for child in self.children:
+            if child.process is not None:
+                child.process.send("endpoints", data=data, signals=signals)
+
+    def retire(self) -> None:
+        """Tell the workers to stop reading, to hand over what they hold, and to end."""
+        for child in self.children:
+            child.retire()
+
+    def await_end(self, seconds: float) -> bool:
+        """Wait for the end of all workers; whether they ended by themselves."""
+        deadline = time.monotonic() + seconds
+        while not self.ended and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.ended
+
+    def close(self) -> None:
+        """End what is left, and let go of everything."""
+        if self._supervisor.is_alive():
+            self._supervisor.end()
+        for child in self.children:
+            if child.alive:
+                log.warning("job %s: its worker does not end and is killed", child.name)
+            child.dismiss()
+        self._handlers.put(None)
+        self._starter.close()
+
+
+def _state(child: Child) -> dict[str, Any]:
+    state = "running"
+    if child.given_up:
+        state = "given up"
+    elif child.process is None:
+        state = "ended" if child.finished else "starting again"
+    pid = None if child.process is None else child.process.pid
+    return {"state": state, "pid": pid, "restarts": child.restarts, "last_death": child.cause}

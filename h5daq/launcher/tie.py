@@ -1,0 +1,175 @@
+"""A host's tie to the writer: whether it is there, where it is, and our log lines for it.
+
+The tie asks the writer now and then. From the answer it learns of another start, and of sockets
+that have moved; while none comes it looks into the configuration again, since somebody may have
+written other ports into it. Log lines wait here while the writer is away, the newest of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from h5daq.client import Client
+from h5daq.config import Config, load
+from h5daq.daemon.described import reachable, writer_address
+from h5daq.errors import ConfigError, H5daqError, NoAnswer
+from h5daq.flow.wire import encode
+from h5daq.logs import SendingHandler
+from h5daq.transports.zmq import WorkerLink
+
+__all__ = ["Tie"]
+
+log = logging.getLogger("h5daq.host")
+
+_LOOK_SECONDS, _ASK_SECONDS = 2.0, 2.0
+_MOST_LINES = 200
+"""Log lines that wait for the writer; older ones stand in the host's own log only."""
+
+
+class Tie(threading.Thread):
+    """Keeps in touch with the writer of a configuration.
+
+    Parameters
+    ----------
+    config : Config
+        Says where it is.
+    job : str
+        A job of this host, in whose name log lines are sent: that is what its key permits.
+    moved : callable
+        Called with the new data and signals endpoints when the writer has others.
+
+    Attributes
+    ----------
+    state : dict
+        ``requests``, ``answers`` (bool), ``seen`` (time of the last answer), ``boot``, ``run``.
+    """
+
+    def __init__(self, config: Config, job: str, moved: Callable[[str, str], None]) -> None:
+        super().__init__(name="h5daq-tie", daemon=True)
+        self._config, self._moved = config, moved
+        self._read_at = _changed_at(config)
+        requests = writer_address(config, "requests")
+        self._data, self._signals = (writer_address(config, n) for n in ("data", "signals"))
+        self._client = Client(requests)
+        self._link = WorkerLink(self._data, self._signals, job)
+        self._lines: deque[bytes] = deque(maxlen=_MOST_LINES)
+        self._inc = secrets.randbits(64)
+        self._handler = SendingHandler(job, self._send)
+        self._ending = threading.Event()
+        self.state: dict[str, Any] = {"requests": requests, "answers": None, "seen": None}
+        logging.getLogger("h5daq").addHandler(self._handler)
+
+    def run(self) -> None:
+        """Look, and look again; until closed."""
+        while not self._ending.is_set():
+            try:
+                self._look()
+            except (H5daqError, OSError) as error:
+                log.warning("the writer can't be asked: %s", error)
+            self._flush()
+            self._ending.wait(_LOOK_SECONDS)
+
+    def close(self) -> None:
+        """Send the last lines and let go."""
+        self._ending.set()
+        if self.is_alive():
+            self.join()
+        logging.getLogger("h5daq").removeHandler(self._handler)
+        self._flush()
+        self._link.close(linger=0.5)
+        self._client.close()
+
+    # -- where it is -------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        requests = self.state["requests"]
+        try:
+            answer = self._client.request("ping", timeout=_ASK_SECONDS)
+        except NoAnswer:
+            self._silence()
+            return
+        self._news(answer)
+        now = {name: reachable(answer[name], _host(requests)) for name in ("data", "signals")}
+        self._go(now["data"], now["signals"])
+
+    def _news(self, answer: dict[str, Any]) -> None:
+        before = self.state
+        self.state = {
+            "requests": before["requests"], "answers": True, "seen": time.time(),
+            "boot": answer["boot"], "run": answer["run"],
+        }  # fmt: skip
+        if not before["answers"]:
+            log.info("the writer answers at %s", before["requests"])
+        elif before["boot"] != answer["boot"]:
+            log.warning("the writer was started again")
+
+    def _silence(self) -> None:
+        if self.state["answers"] is not False:
+            log.warning("no answer from the writer at %s; the workers hold their rows until "
+                        "there is one", self.state["requests"])  # fmt: skip
+        self.state = {**self.state, "answers": False}
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Go where the configuration says now, if it was changed."""
+        changed = _changed_at(self._config)
+        if changed in (None, self._read_at):
+            return
+        self._read_at = changed
+        try:
+            config = load(self._config.path)
+            where = [writer_address(config, n) for n in ("requests", "data", "signals")]
+        except ConfigError as error:
+            log.warning("the configuration was changed, and can't be read: %s", error)
+            return
+        if where[0] != self.state["requests"]:
+            self._client.close()
+            self._client = Client(where[0])
+            self.state = {**self.state, "requests": where[0]}
+        self._go(where[1], where[2])
+
+    def _go(self, data: str, signals: str) -> None:
+        if (data, signals) == (self._data, self._signals):
+            return
+        log.warning("the writer is at %s now", data)
+        self._data, self._signals = data, signals
+        self._link.reconnect(data, signals)
+        self._moved(data, signals)
+
+    # -- our lines -------------------------------------------------------------------------------
+
+    def _send(self, fields: dict[str, Any]) -> None:
+        """Keep a line and send what waits; called by whatever thread logs."""
+        try:
+            self._lines.append(encode("log", inc=self._inc, **fields))
+        except ValueError:
+            return  # not even its text is worth a host: it stands in the host's own log
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._lines:
+            try:
+                line = self._lines.popleft()
+            except IndexError:
+                return
+            if not self._link.send(line):
+                self._lines.appendleft(line)
+                return
+
+
+def _host(endpoint: str) -> str | None:
+    scheme, _, address = endpoint.partition("://")
+    return address.rpartition(":")[0] if scheme == "tcp" else None
+
+
+def _changed_at(config: Config) -> float | None:
+    try:
+        return config.path.stat().st_mtime
+    except OSError:
+        return None
