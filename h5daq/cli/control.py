@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from h5daq.cli.launch import add_hosts, end_hosts, host_states, print_hosts
 from h5daq.cli.parser import (
     Arguments,
     Parser,
@@ -37,7 +38,9 @@ def add(subparsers: Subparsers) -> None:
     _add(
         subparsers, "status", _status, "Show the run, the writer and each job.",
         "h5daq status\nh5daq status --connect tcp://daq0:5570 --json | jq .jobs\n"
-        "h5daq status --connect tcp://daq0:5570 --keys ~/anna.key",
+        "h5daq status --connect tcp://daq0:5570 --keys ~/anna.key\n"
+        "h5daq status --config lab.toml      # the hosts as well",
+        hosts=True,
     )  # fmt: skip
     _add(
         subparsers, "flush", _flush, "Write now; returns when all committed rows are in the file.",
@@ -45,7 +48,9 @@ def add(subparsers: Subparsers) -> None:
     )  # fmt: skip
     stop = _add(
         subparsers, "stop", _stop, "Stop reading, fetch what workers hold, seal the file.",
-        "h5daq stop --directory data\nh5daq stop --connect tcp://daq0:5570 --drain-timeout 5",
+        "h5daq stop --directory data\nh5daq stop --connect tcp://daq0:5570 --drain-timeout 5\n"
+        "h5daq stop --config lab.toml        # also what runs on hosts that the writer can't reach",
+        hosts=True,
     )  # fmt: skip
     stop.add_argument(
         "--drain-timeout", type=float, help="seconds to wait for rows held by workers"
@@ -56,9 +61,11 @@ def add(subparsers: Subparsers) -> None:
     trigger.add_argument("--n", type=int, default=1, help="how many readings")
 
 
-def add_connection(parser: Parser) -> None:
+def add_connection(parser: Parser, *, hosts: bool = False) -> None:
     """Add the options that say which running system is meant."""
     where = parser.add_mutually_exclusive_group()
+    if hosts:
+        add_hosts(parser, where)
     where.add_argument("--connect", metavar="ENDPOINT", help="e.g. tcp://daq0:5570")
     where.add_argument("--directory", default=".", help="the directory that it records into")
     add_keys(parser)
@@ -70,9 +77,11 @@ def _add(
     handler: Callable[[Arguments], int],
     summary: str,
     examples: str,
+    *,
+    hosts: bool = False,
 ) -> Parser:
     parser = add_command(subparsers, name, handler, summary=summary, examples=examples)
-    add_connection(parser)
+    add_connection(parser, hosts=hosts)
     add_json(parser)
     return parser
 
@@ -86,12 +95,28 @@ def _add_order(subparsers: Subparsers, verb: str, summary: str) -> Parser:
 
 def client_of(args: Arguments) -> Client:
     """The running system that the options say, by the keys that they say."""
+    if getattr(args, "config", None):
+        return _described(args)
     # A writer that is found by its directory says there whether it has keys, and where they are.
     keys = given_keys(args) if args.connect else args.keys
     return connect(args.connect, directory=args.directory, keys=keys)
 
 
+def _described(args: Arguments) -> Client:
+    """The writer that a configuration speaks of."""
+    from h5daq.config import load
+    from h5daq.daemon.described import writer_address
+
+    config = load(args.config)
+    if config.writer.requests is None:
+        return connect(directory=config.directory)
+    keys = given_keys(args) or config.keys
+    return connect(writer_address(config, "requests"), keys=keys)
+
+
 def _status(args: Arguments) -> int:
+    if args.config:
+        return _status_of_all(args)
     try:
         with client_of(args) as client:
             status = client.request("status")
@@ -99,16 +124,37 @@ def _status(args: Arguments) -> int:
         if args.connect is not None:
             raise
         return _no_run(args, error)
+    _show(status, args)
+    return 0
+
+
+def _status_of_all(args: Arguments) -> int:
+    hosts, failures = host_states(args)
+    try:
+        with client_of(args) as client:
+            status, trouble = client.request("status"), ""
+    except NoAnswer as error:
+        status, trouble = {}, str(error)
+    if args.json:
+        print(json.dumps({**status, "hosts": hosts, "out_of_reach": failures}))
+        return 1 if trouble else 0
+    if status:
+        _show(status, args)
+    print_hosts(hosts, failures)
+    print(trouble, end="\n" * bool(trouble), file=sys.stderr)
+    return 1 if trouble else 0
+
+
+def _show(status: dict[str, Any], args: Arguments) -> None:
     if args.json:
         print(json.dumps(status))
-        return 0
+        return
     from h5daq.monitor.live import Summary
     from h5daq.monitor.picture import Picture
 
     picture = Picture()
     picture.take_status(status, time.time())
     Summary(picture).print(time.time())
-    return 0
 
 
 def _no_run(args: Arguments, error: NoAnswer) -> int:
@@ -149,6 +195,23 @@ def _flush(args: Arguments) -> int:
 
 
 def _stop(args: Arguments) -> int:
+    if args.config:
+        return _stop_all(args)
+    return _stop_writer(args)
+
+
+def _stop_all(args: Arguments) -> int:
+    code = 0
+    try:
+        with client_of(args) as client:
+            client.request("ping", timeout=5.0)
+        code = _stop_writer(args)
+    except NoAnswer as error:
+        print(f"{error} The hosts are ended one by one.", file=sys.stderr)
+    return code if end_hosts(args) else 1
+
+
+def _stop_writer(args: Arguments) -> int:
     with client_of(args) as client:
         answer = client.request("stop", timeout=660.0, drain_timeout=args.drain_timeout)
     if args.json:

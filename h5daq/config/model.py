@@ -170,6 +170,10 @@ class Host(_Table):
 
     ssh: str = _needed('where ssh finds it, such as "daq@pi1"')
     python: str = _key("python3", "the Python there, with h5daq in it")
+    sync: list[str] = Field(
+        default_factory=list,
+        description='a list of modules beside this file, which are copied there: ["mylab"]',
+    )
 
 
 class Column(_Table):

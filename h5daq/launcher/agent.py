@@ -79,6 +79,7 @@ class HostAgent(Closing):
         self._tie.start()
         self._await_orphans(stop)
         self.crew.start()
+        self._note("running")
         log.info("host %s: reading %s", self.name, ", ".join(job.group for job in self.crew.jobs))
         while not (stop.wait(_NOTE_SECONDS) or self.crew.ended or self._over()):
             self._note("running")

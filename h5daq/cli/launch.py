@@ -1,0 +1,181 @@
+"""``h5daq launch CONFIG``: a run on all of its machines, over ssh; and what it shares with others.
+
+``h5daq status --config`` and ``h5daq stop --config`` come here, too: they mean the same machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from h5daq.cli.parser import Arguments, Parser, Subparsers, add_command, add_json
+from h5daq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from h5daq.launcher.launcher import Launcher, Tell
+
+__all__ = ["add", "add_hosts", "end_hosts", "host_states", "print_hosts"]
+
+_DETAILS = """\
+Looks at every host of the configuration at once: is it reached, is this h5daq there, can its
+getters be imported, is its clock right, is there room on its disk. Then starts the writer (here, or
+on writer.host) and on each host `h5daq host`, without a terminal and with a log of its own: they go
+on when the connection or this command ends. What runs already is left as it is, so the same
+command brings back a host that failed.
+
+ssh is the system's, without passwords: keys, agents, jump hosts and ~/.ssh/config count. A host
+needs Python with h5daq; the configuration and the modules in [hosts.X] sync are copied there before
+a start. Where logging out ends a user's processes, say there: loginctl enable-linger.
+
+Exit code 1: a host failed. Nothing is started then, unless --keep-going."""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add this command."""
+    parser = add_command(
+        subparsers, "launch", _launch, summary="Start a run on all machines of a configuration.",
+        details=_DETAILS,
+        examples="h5daq launch lab.toml --dry-run       # who would do what where\n"
+        "h5daq launch lab.toml\n"
+        "h5daq launch lab.toml --keep-going    # without the hosts that fail\n"
+        "h5daq launch lab.toml --attach        # what runs where; starts nothing\n"
+        "h5daq status --config lab.toml        # the jobs, and the hosts\n"
+        "h5daq stop --config lab.toml          # everything, everywhere",
+    )  # fmt: skip
+    parser.add_argument("config", type=Path, help="the configuration file (TOML)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="show the plan; touch nothing")
+    what.add_argument("--attach", action="store_true", help="show what runs; start nothing")
+    parser.add_argument("--keep-going", action="store_true", help="run what can run")
+    _add_ssh(parser)
+    add_json(parser)
+
+
+def add_hosts(parser: Parser, where: argparse._MutuallyExclusiveGroup) -> None:
+    """Add the options by which a command means all machines of a configuration."""
+    where.add_argument(
+        "--config", type=Path, help="the hosts of this configuration as well, over ssh"
+    )
+    _add_ssh(parser)
+
+
+def _add_ssh(parser: Parser) -> None:
+    parser.add_argument(
+        "--ssh", metavar="COMMAND", default="ssh", help='e.g. "ssh -F lab.ssh" (ssh)'
+    )
+
+
+def _launch(args: Arguments) -> int:
+    launcher = _launcher(args.config, args.ssh, _silent if args.json else _say)
+    if args.dry_run:
+        return _plan(launcher, args)
+    if args.attach:
+        return _attach(launcher, args)
+    sound = launcher.check()
+    if not sound and (launcher.posts[0].label in launcher.failures or not args.keep_going):
+        return _report(launcher, args, "nothing was started")
+    launcher.start()
+    return _report(launcher, args, "the others run")
+
+
+def _report(launcher: Launcher, args: Arguments, then: str) -> int:
+    failed = launcher.failures
+    if args.json:
+        print(json.dumps({"failed": failed, "hosts": launcher.states()}))
+    elif failed:
+        print(f"failed: {', '.join(failed)}; {then}", flush=True)
+    else:
+        print(f"all run. See: h5daq status --config {args.config}", flush=True)
+    return 1 if failed else 0
+
+
+def _attach(launcher: Launcher, args: Arguments) -> int:
+    states = launcher.states()
+    if args.json:
+        print(json.dumps({"failed": launcher.failures, "hosts": states}))
+    else:
+        print_hosts(states, launcher.failures)
+    return 0 if all(state["runs"] for state in states.values()) and not launcher.failures else 1
+
+
+# -- the plan --------------------------------------------------------------------------------------
+
+
+def _plan(launcher: Launcher, args: Arguments) -> int:
+    plan = [
+        {
+            "host": hand.post.label, "ssh": hand.post.ssh, "python": hand.post.python,
+            "jobs": [*hand.post.jobs], "sync": [str(path) for path in hand.post.sync],
+            "by": hand.shell.shown([hand.post.python, "-m", "h5daq.launcher.there", "begin"]),
+        }
+        for hand in launcher.hands
+    ]  # fmt: skip
+    if args.json:
+        print(json.dumps(plan))
+        return 0
+    for post in plan:
+        print(f"{post['host']}: {post['ssh'] or 'this machine'}, {post['python']}")
+        print(f"  jobs: {', '.join(post['jobs']) or 'none'}")
+        if post["ssh"]:
+            print(f"  copied: {', '.join([str(args.config), *post['sync']])}")
+        print(f"  by: {post['by']}")
+    return 0
+
+
+# -- for status and stop ---------------------------------------------------------------------------
+
+
+def host_states(args: Arguments) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the hosts of ``--config`` say of themselves, and why some do not."""
+    launcher = _launcher(args.config, args.ssh, _silent)
+    return launcher.states(), launcher.failures
+
+
+def end_hosts(args: Arguments) -> bool:
+    """End what still runs by ``--config``, everywhere; whether nothing does any more."""
+    return _launcher(args.config, args.ssh, _silent if args.json else _say).end()
+
+
+def print_hosts(states: dict[str, Any], failures: dict[str, str]) -> None:
+    """A line per host, and one per job that is not well."""
+    for label, state in states.items():
+        record = state["record"]
+        print(f"{label}: {_how(state)}, log {state['log']}")
+        for group, job in (record.get("jobs") or {}).items():
+            if state["runs"] and (job["state"] != "running" or job["restarts"]):
+                print(f"  {group}: {job['state']}, {job['restarts']} restarts: {job['last_death']}")
+    for label, why in failures.items():
+        print(f"{label}: out of reach: {why}")
+
+
+def _how(state: dict[str, Any]) -> str:
+    record = state["record"]
+    if not state["runs"]:
+        return f"does not run (last: {record['state']})" if record else "has never run"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.get("started")))
+    answers = (record.get("writer") or {}).get("answers")
+    alone = ", no answer from the writer" if answers is False else ""
+    return f"{record.get('state')}, process {record.get('pid')} since {since}{alone}"
+
+
+def _launcher(config: Path, ssh: str, tell: Tell) -> Launcher:
+    from h5daq.config import load
+    from h5daq.launcher.hand import ssh_shells
+    from h5daq.launcher.launcher import Launcher
+
+    words = tuple(shlex.split(ssh))
+    if not words:
+        raise ConfigError('--ssh needs a command, such as "ssh -F lab.ssh"')
+    return Launcher(load(config), ssh_shells(words), tell)
+
+
+def _say(label: str, text: str) -> None:
+    print(f"{label}: {text}", flush=True)
+
+
+def _silent(_label: str, _text: str) -> None:
+    """A program reads the answer; it wants nothing else."""

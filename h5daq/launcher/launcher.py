@@ -1,0 +1,166 @@
+"""`Launcher`: a configuration on all of its machines: looked at, started, asked, stopped.
+
+Everything that is started runs by itself: the launcher is needed to begin, and for nothing else.
+Hosts are gone through at the same time; the writer is begun before them. What fails on one host is
+kept with its reason, and does not keep the others from being looked at.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from h5daq.config import Config
+from h5daq.errors import H5daqError
+from h5daq.launcher.hand import Hand, ShellOf, ssh_shells
+from h5daq.launcher.posts import Post, posts_of
+
+__all__ = ["Launcher", "Tell"]
+
+Tell = Callable[[str, str], None]
+"""Takes the label of a post and what there is to say of it."""
+
+_AT_ONCE = 32
+_ANSWER_LOOKS = 10
+
+
+class Launcher:
+    """All posts of a configuration.
+
+    Parameters
+    ----------
+    config : Config
+        What is to run where.
+    shell_of : callable, optional
+        Gives the `Shell` to a post; ssh by default, and this machine directly.
+    tell : callable, optional
+        Hears of progress; from several threads, one at a time.
+
+    Attributes
+    ----------
+    failures : dict of str to str
+        Why a post could not be used, by its label.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration can't say where the writer is.
+    """
+
+    def __init__(
+        self, config: Config, shell_of: ShellOf | None = None, tell: Tell | None = None
+    ) -> None:
+        self.config = config
+        self.failures: dict[str, str] = {}
+        shells = shell_of or ssh_shells()
+        self.hands = [Hand(post, shells(post)) for post in posts_of(config)]
+        self._tell, self._lock = tell or (lambda _label, _text: None), threading.Lock()
+
+    @property
+    def posts(self) -> list[Post]:
+        """The posts, the writer's first."""
+        return [hand.post for hand in self.hands]
+
+    # -- starting --------------------------------------------------------------------------------
+
+    def check(self) -> bool:
+        """Look at all hosts, and bring them what they need; whether all can be used."""
+        self._each(self.hands, self._check)
+        return not self.failures
+
+    def _check(self, hand: Hand) -> None:
+        for odd in hand.look():
+            self.say(hand, odd)
+        answer = hand.prepare()
+        if answer["runs"]:
+            self.say(hand, f"runs already (process {answer['record'].get('pid')})")
+        else:
+            self.say(hand, f"ready for {', '.join(answer['jobs']) or 'the rows of other hosts'}")
+
+    def start(self) -> bool:
+        """Start the writer, then the hosts that can be used; whether all run.
+
+        What runs already is left as it is. Without a writer nothing is started.
+        """
+        writer, *hosts = self._usable()
+        self._each([writer], self._begin)
+        if writer.post.label in self.failures:
+            return False
+        self._each(hosts, self._begin)
+        self._each([hand for hand in hosts if self._can(hand)], self._meet)
+        return not self.failures
+
+    def _usable(self) -> list[Hand]:
+        return [hand for hand in self.hands if hand is self.hands[0] or self._can(hand)]
+
+    def _can(self, hand: Hand) -> bool:
+        return hand.post.label not in self.failures
+
+    def _begin(self, hand: Hand) -> None:
+        answer = hand.begin()
+        if answer["begun"]:
+            self.say(hand, f"runs: process {answer['record'].get('pid')}, log {answer['log']}")
+
+    def _meet(self, hand: Hand) -> None:
+        """See that a host has heard the writer: a firewall may stand between them."""
+        for _ in range(_ANSWER_LOOKS):
+            writer = hand.state()["record"].get("writer") or {}
+            if writer.get("answers"):
+                self.say(hand, f"has the writer at {writer['requests']}")
+                return
+        self.say(hand, f"does not reach the writer at {writer.get('requests')} yet (a firewall?); "
+                       "its workers hold their rows until they do")  # fmt: skip
+
+    # -- asking and stopping ---------------------------------------------------------------------
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Per post: ``runs``, and what its ``record`` says; a post out of reach is a failure."""
+        answers: dict[str, dict[str, Any]] = {}
+        self._each(self.hands, lambda hand: answers.update({hand.post.label: hand.state()}))
+        return {post.label: answers[post.label] for post in self.posts if post.label in answers}
+
+    def end(self, hosts_only: bool = False) -> bool:
+        """End what still runs, hosts first, in order; whether nothing does any more."""
+        writer, *hosts = self.hands
+        self._each(hosts, self._end)
+        if not hosts_only:
+            self._each([writer], self._end)
+        return not self.failures
+
+    def _end(self, hand: Hand) -> None:
+        seconds = 2 * self.config.run.drain_timeout + 30
+        answer = hand.end(seconds)
+        if answer["runs"]:
+            self._fail(hand, f"it still runs after {seconds:g} s; its log there: {answer['log']}")
+        else:
+            self.say(hand, "ended" if answer["was"] else "has ended")
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def say(self, hand: Hand, text: str) -> None:
+        """Tell of a post."""
+        with self._lock:
+            self._tell(hand.post.label, text)
+
+    def _fail(self, hand: Hand, text: str) -> None:
+        self.failures[hand.post.label] = text
+        self.say(hand, f"failed: {text}")
+
+    def _each(self, hands: Sequence[Hand], do: Callable[[Hand], None]) -> None:
+        """Do it for all at once; what fails is kept by its label."""
+
+        def attempt(hand: Hand) -> None:
+            try:
+                do(hand)
+            except H5daqError as error:
+                self._fail(hand, str(error))
+
+        with ThreadPoolExecutor(max(1, min(_AT_ONCE, len(hands)))) as pool:
+            _consume(pool.map(attempt, hands))
+
+
+def _consume(results: Iterable[None]) -> None:
+    for _ in results:
+        pass

@@ -1,0 +1,115 @@
+"""What the launcher says of hosts that can't be used, and what it brings to those that can."""
+
+import io
+import json
+import tarfile
+
+import pytest
+
+import h5daq
+from h5daq.errors import ProcessFailed, StorageError
+from h5daq.launcher.hand import Hand
+from h5daq.launcher.parcel import home_of, pack_parcel, unpack_parcel
+from h5daq.launcher.posts import Post
+from h5daq.launcher.probe import probe
+from h5daq.launcher.shell import Done, LocalShell, SshShell
+
+HERE = {
+    "python": "3.11.2", "machine": "pi1", "h5daq": h5daq.__version__, "why": "", "free": 10**12,
+    "time": 0.0,
+}  # fmt: skip
+
+
+class Told:
+    """A shell that answers what it was told to."""
+
+    def __init__(self, out="", code=0, err=""):
+        self.done = Done(code, out.encode(), err)
+
+    def run(self, words, given=b"", timeout=60.0):
+        return self.done
+
+    def shown(self, words):
+        return SshShell("daq@pi1").shown(words)
+
+
+def look(**found):
+    text = "motd\nh5daq-probe:" + json.dumps({**HERE, **found})
+    return Hand(Post("pi1", "daq@pi1", "py", (), (), None), Told(text)).look()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"python": "3.9.2"}, "Python 3.9.2 there, and h5daq needs 3.11"),
+        ({"h5daq": None, "why": "ModuleNotFoundError: h5daq"}, "ssh daq@pi1 'py -m pip install"),
+        ({"h5daq": "9.9.9"}, f"h5daq 9.9.9 is there, {h5daq.__version__} is here.*pip install"),
+    ],
+)
+def test_a_host_with_another_h5daq_is_refused_with_the_command_that_mends_it(found, said):
+    with pytest.raises(ProcessFailed, match=said):
+        look(**found)
+
+
+def test_a_clock_that_is_off_and_a_full_disk_are_told(monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    assert look(time=1000.0) == []
+    ahead, full = look(time=1060.0, free=1000)
+    assert "at least 60.0 s ahead of the one here" in ahead
+    assert "0 MB are free" in full
+
+
+@pytest.mark.parametrize(
+    ("shell", "said"),
+    [
+        (Told(code=127, err="sh: 1: py: not found"), "py can't be run there: sh: 1: py: not found"),
+        (SshShell("x", ["sh", "-c", "echo denied >&2; exit 255"]), "ssh can't get there: denied"),
+        (SshShell("x", ["no-such-ssh"]), "no-such-ssh can't be run"),
+        (SshShell("x", ["sh", "-c", "exec sleep 60"]), "no end after 0.2 s"),
+    ],
+)
+def test_a_host_that_does_not_answer_says_why(shell, said):
+    with pytest.raises(ProcessFailed, match=said):
+        probe(shell, "py", timeout=0.2)
+
+
+def test_the_probe_finds_this_machine():
+    import sys
+
+    found = probe(LocalShell(), sys.executable)
+    assert found.h5daq == h5daq.__version__
+    assert found.clock == 0.0
+
+
+@pytest.fixture
+def mine(tmp_path):
+    (tmp_path / "lab.toml").write_text("[run]\n")
+    (tmp_path / "mylab" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "mylab" / "__pycache__" / "x.pyc").touch()
+    (tmp_path / "mylab" / "sensors.py").write_text("x = 1\n")
+    (tmp_path / "pi1.key").write_text("secret")
+    return tmp_path
+
+
+def files(home):
+    return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
+
+
+def test_a_parcel_takes_the_place_of_the_one_before_it_but_a_key_stays(mine):
+    config, modules = mine / "lab.toml", [mine / "mylab"]
+    home = unpack_parcel("k", pack_parcel(config, modules, mine / "pi1.key"))
+    assert home == home_of("k")
+    assert files(home) == ["h5daq.toml", "keys/pi1.key", "mylab/sensors.py"]
+    assert (home / "keys" / "pi1.key").stat().st_mode & 0o777 == 0o600
+    unpack_parcel("k", pack_parcel(config, []))
+    assert files(home) == ["h5daq.toml", "keys/pi1.key"]
+
+
+def test_a_parcel_that_reaches_beyond_its_directory_is_refused(mine):
+    evil = io.BytesIO()
+    with tarfile.open(fileobj=evil, mode="w") as tar:
+        tar.add(mine / "lab.toml", "../../escaped")
+    home = unpack_parcel("k2", pack_parcel(mine / "lab.toml", []))
+    with pytest.raises(StorageError, match="can't be unpacked"):
+        unpack_parcel("k2", evil.getvalue())
+    assert files(home) == ["h5daq.toml"]

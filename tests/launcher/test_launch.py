@@ -1,0 +1,179 @@
+"""``h5daq launch``: a run on all machines of a configuration; ssh is played by a shell script."""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from h5daq import cli
+from h5daq.config import load
+from h5daq.jobs.spool_places import state_directory
+from h5daq.launcher.launcher import Launcher
+from h5daq.launcher.posts import posts_of
+
+pytestmark = pytest.mark.processes
+
+SSH = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+why="ssh: connect to host $2 port 22: No route to host"
+if [ -e "{gone}/$2" ]; then echo "$why" >&2; exit 255; fi
+echo "Welcome to $2"
+exec sh -c "$3"
+"""
+
+
+@pytest.fixture
+def gone(tmp_path):
+    """A host whose name is in here can't be reached."""
+    (tmp_path / "gone").mkdir()
+    return tmp_path / "gone"
+
+
+@pytest.fixture
+def ssh(tmp_path, gone):
+    """A program that takes the place of ssh, and runs everything here."""
+    path = tmp_path / "ssh"
+    path.write_text(SSH.format(gone=gone))
+    path.chmod(0o700)
+    return path
+
+
+@pytest.fixture
+def lab(config):
+    """The configuration with this Python on all hosts, which get the module of the getters."""
+    text = config.read_text()
+    for name in ("pi1", "pi2"):
+        more = f'ssh = "{name}"\npython = "{sys.executable}"\nsync = ["counting"]'
+        text = text.replace(f'ssh = "{name}"', more)
+    config.write_text(text)
+    return config
+
+
+@pytest.fixture(autouse=True)
+def _ended(wait_until):
+    """What a test launched ends with it."""
+    yield
+    records = list((state_directory() / "h5daq" / "hosts").glob("*/record.json"))
+    living = [json.loads(path.read_text()) for path in records]
+    pids = [record["pid"] for record in living if record.get("state") != "ended"]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in filter(is_ours, pids):
+            os.kill(pid, number)
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not any(map(is_ours, pids)), 30.0)
+    for path in records:
+        path.unlink()
+
+
+def is_ours(pid):
+    try:
+        return b"h5daq" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_a_launched_run_goes_on_by_itself_and_is_found_again_and_stopped(
+    command, lab, ssh, rows, whole, wait_until
+):
+    begun = command("launch", lab, "--ssh", ssh)
+    assert begun.code == cli.DONE, begun.out + begun.err
+    for label, text in (("pi1", "ready for one/a, one/b"), ("pi2", "runs: process")):
+        assert f"{label}: {text}" in begun.out
+    wait_until(lambda: all(rows(group) > 20 for group in ("one/a", "one/b", "two")))
+    again = command("launch", lab, "--ssh", ssh)
+    assert again.code == cli.DONE, again.out
+    assert again.out.count("runs already") == 3
+    attached = command("launch", lab, "--ssh", ssh, "--attach", "--json")
+    hosts = json.loads(attached.out)["hosts"]
+    assert {label: host["record"]["state"] for label, host in hosts.items()} == dict.fromkeys(
+        ("writer", "pi1", "pi2"), "running"
+    )
+    for host in hosts.values():  # in a session of its own: no terminal's end can reach it
+        assert os.getsid(host["record"]["pid"]) == host["record"]["pid"]
+    stopped = command("stop", "--config", lab, "--ssh", ssh)
+    assert stopped.code == cli.DONE, stopped.out + stopped.err
+    assert not any(is_ours(host["record"]["pid"]) for host in hosts.values())
+    assert all(map(whole, ("one/a", "one/b", "two")))
+
+
+def test_a_host_out_of_reach_says_why_and_is_left_out_and_brought_in_later(
+    command, lab, ssh, gone, rows, wait_until
+):
+    (gone / "pi2").touch()
+    refused = command("launch", lab, "--ssh", ssh)
+    assert refused.code == cli.FAILED
+    assert "pi2: failed: ssh can't get there: ssh: connect to host pi2 port 22" in refused.out
+    assert "nothing was started" in refused.out
+    begun = command("launch", lab, "--ssh", ssh, "--keep-going")
+    assert begun.code == cli.FAILED
+    assert "the others run" in begun.out
+    wait_until(lambda: rows("one/a") > 5)
+    (gone / "pi2").unlink()
+    assert command("launch", lab, "--ssh", ssh).code == cli.DONE
+    wait_until(lambda: rows("two") > 5)
+    (gone / "pi1").touch()
+    status = command("status", "--config", lab, "--ssh", ssh)
+    assert "pi1: out of reach" in status.out
+    assert "pi2: running" in status.out
+    # The writer reaches its workers, whether ssh does or not.
+    stopped = command("stop", "--config", lab, "--ssh", ssh)
+    assert stopped.code == cli.FAILED
+    assert "pi1: failed: ssh can't get there" in stopped.out
+
+
+def test_hosts_whose_writer_is_gone_are_ended_all_the_same(command, lab, ssh, rows, wait_until):
+    lab.write_text(lab.read_text().replace("drain_timeout = 20", "drain_timeout = 0.5"))
+    assert command("launch", lab, "--ssh", ssh).code == cli.DONE
+    wait_until(lambda: rows("two") > 5)
+    attached = command("launch", lab, "--attach", "--json", "--ssh", ssh)
+    hosts = json.loads(attached.out)["hosts"]
+    os.kill(hosts["writer"]["record"]["pid"], signal.SIGKILL)
+    wait_until(lambda: not rows("two"))
+    stopped = command("stop", "--config", lab, "--ssh", ssh)
+    assert stopped.code == cli.DONE, stopped.out + stopped.err
+    assert "The hosts are ended one by one" in stopped.err
+    assert not any(is_ours(host["record"]["pid"]) for host in hosts.values())
+
+
+def test_a_getter_that_a_host_lacks_is_named_before_anything_is_started(command, lab, ssh, data):
+    lab.write_text(lab.read_text().replace('sync = ["counting"]', "sync = []"))
+    refused = command("launch", lab, "--ssh", ssh)
+    assert refused.code == cli.FAILED
+    assert "pi1: failed: " in refused.out
+    assert "counting" in refused.out
+    assert not data.exists()
+
+
+def test_a_dry_run_says_who_would_do_what_and_touches_nothing(command, lab, ssh, data):
+    planned = command("launch", lab, "--dry-run", "--ssh", ssh)
+    assert planned.code == cli.DONE, planned.err
+    assert f"pi1: pi1, {sys.executable}\n  jobs: one/a, one/b\n" in planned.out
+    assert "counting.py" in planned.out
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('["counting"]', '["mylab"]', "there is no {folder}/mylab and no mylab.py"),
+        ("[writer]", '[writer]\nhost = "no-such-host.invalid"', "no table"),
+        ("[writer]", '[writer]\nhost = "pi1"', "must be an absolute path"),
+    ],
+)
+def test_what_could_not_work_is_refused_with_the_key_to_mend(lab, old, new, said):
+    lab.write_text(lab.read_text().replace(old, new).replace(f'"{lab.parent}/data"', '"data"'))
+    text = lab.read_text().replace(f"'{lab.parent}/data'", '"data"')
+    lab.write_text(text)
+    with pytest.raises(ValueError, match=said.format(folder=lab.parent)):
+        posts_of(load(lab))
+
+
+def test_the_writer_is_the_first_post_and_hosts_without_jobs_have_none(lab):
+    lab.write_text(lab.read_text() + '\n[hosts.spare]\nssh = "spare"\n')
+    launcher = Launcher(load(lab))
+    assert [post.label for post in launcher.posts] == ["writer", "pi1", "pi2"]
+    assert len({post.key for post in launcher.posts}) == 3
