@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5daq.cli.parser import Arguments, Subparsers, add_command
+from h5daq.cli.parser import Arguments, Subparsers, add_command, add_keys, given_keys
 from h5daq.cli.run import stop_on_signals
 from h5daq.errors import ConfigError
 
@@ -40,6 +40,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--config", type=Path, required=True, help="the configuration file (TOML)")
     parser.add_argument("--name", help="the host's name in [hosts]; by default this machine's")
     parser.add_argument("--where", action="store_true", help="show where its log and record are")
+    add_keys(parser)
 
 
 def _host(args: Arguments) -> int:
@@ -53,7 +54,7 @@ def _host(args: Arguments) -> int:
         print(Place(config.path, name).path)
         return 0
     stop = stop_on_signals()
-    with HostAgent(config, name) as agent:
+    with HostAgent(config, name, given_keys(args)) as agent:
         _log(config, agent.place)
         print(f"host {name}: {len(agent.crew.jobs)} jobs, log in {agent.place.log}", flush=True)
         whole = agent.run(stop)

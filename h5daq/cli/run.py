@@ -51,15 +51,17 @@ def _run(args: Arguments) -> int:
     setup_logging(**config.logging_arguments())
     stop = stop_on_signals()  # before the start: what has begun must be ended in order
     with Place(config.path) as place:
-        place.take(config=str(config.path), directory=str(config.directory), state="starting")
         print(daemon.start(), flush=True)
-        place.note(state="running", writer=daemon.endpoints)
         try:
+            place.take(
+                config=str(config.path), directory=str(config.directory), state="running",
+                writer=daemon.endpoints,
+            )  # fmt: skip
             with _metrics(daemon, config):
                 until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
         finally:
             print(daemon.stop(), flush=True)
-            place.note(state="ended")
+        place.note(state="ended")
     return 0
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from h5daq.config import Config
-from h5daq.daemon.described import endpoints_of, spec_of
+from h5daq.daemon.described import endpoints_of, keys_of, spec_of
 from h5daq.errors import ConfigError
 from h5daq.flow.closing import Closing
 from h5daq.jobs.job import DAQJob
@@ -48,6 +48,8 @@ class HostAgent(Closing):
         The configuration; its [writer] needs all three endpoints.
     name : str
         The host's name in it.
+    keys : str, optional
+        A key file, or a directory of them, in place of the configuration's.
 
     Raises
     ------
@@ -57,14 +59,14 @@ class HostAgent(Closing):
         If an agent for this host and configuration runs already.
     """
 
-    def __init__(self, config: Config, name: str) -> None:
-        self.config, self.name = config, name
+    def __init__(self, config: Config, name: str, keys: str | None = None) -> None:
+        self.config, self.name, self._keys = config, name, keys
         endpoints_of(config)
-        jobs = _jobs(config, name)
+        jobs, shown = _jobs(config, name), keys_of(config, name, keys)
         self.place = Place(config.path, name)
         self._last = self.place.take(name=name, config=str(config.path), state="starting")
         self.crew = Crew(jobs, self._spec)
-        self._tie = Tie(config, jobs[0].group, self._redirect)
+        self._tie = Tie(config, jobs[0].group, self._redirect, shown)
         self._writer_at: dict[str, Any] = {}
         self._run: str | None = None
 
@@ -103,7 +105,7 @@ class HostAgent(Closing):
     # -- inside ----------------------------------------------------------------------------------
 
     def _spec(self, job: DAQJob, cause: str) -> WorkerSpec:
-        return replace(spec_of(self.config, job, cause), **self._writer_at)
+        return replace(spec_of(self.config, job, cause, self._keys), **self._writer_at)
 
     def _redirect(self, data: str, signals: str) -> None:
         self._writer_at = {"data": data, "signals": signals}

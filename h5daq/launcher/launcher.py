@@ -15,6 +15,7 @@ from typing import Any
 from h5daq.config import Config
 from h5daq.errors import H5daqError
 from h5daq.launcher.hand import Hand, ShellOf, ssh_shells
+from h5daq.launcher.hostkeys import host_key
 from h5daq.launcher.posts import Post, posts_of
 
 __all__ = ["Launcher", "Tell"]
@@ -73,7 +74,9 @@ class Launcher:
     def _check(self, hand: Hand) -> None:
         for odd in hand.look():
             self.say(hand, odd)
-        answer = hand.prepare()
+        with self._lock:  # the list of keys is changed by one at a time
+            key = host_key(self.config, hand.post)
+        answer = hand.prepare(key)
         if answer["runs"]:
             self.say(hand, f"runs already (process {answer['record'].get('pid')})")
         else:

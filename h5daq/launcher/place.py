@@ -57,8 +57,8 @@ class Place(Closing):
 
     @property
     def log(self) -> Path:
-        """The log of what runs here."""
-        return self.path / "h5daq.log"
+        """The log of what runs here; a run's own is where its configuration says."""
+        return self.console if self.name == WRITER else self.path / "h5daq.log"
 
     @property
     def console(self) -> Path:

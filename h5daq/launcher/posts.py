@@ -17,6 +17,8 @@ from h5daq.errors import ConfigError
 
 __all__ = ["Post", "is_here", "posts_of"]
 
+_WRITER = "writer"
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -48,7 +50,7 @@ class Post:
     @property
     def label(self) -> str:
         """What it is called in messages."""
-        return self.name or "writer"
+        return self.name or _WRITER
 
     @property
     def key(self) -> str:
@@ -65,7 +67,10 @@ def posts_of(config: Config) -> list[Post]:
     ConfigError
         If nobody could say where the writer is, or what is to be taken along is not there.
     """
-    return [_writer(config), *(_host(config, name) for name in _busy(config))]
+    names = _busy(config)
+    if _WRITER in names:
+        raise ConfigError(f"{config.path}: a host can't be called {_WRITER!r}: that is the writer")
+    return [_writer(config), *(_host(config, name) for name in names)]
 
 
 def _busy(config: Config) -> list[str]:
@@ -88,11 +93,15 @@ def _writer(config: Config) -> Post:
             f"{config.path}: writer.host = {name!r} is not this machine, and there is no table "
             f'[hosts.{name}] with ssh = "…" to get there'
         )
-    if not Path(config.run.directory).is_absolute() and not config.run.directory.startswith("~"):
-        raise ConfigError(
-            f"{config.path}: run.directory = {config.run.directory!r} must be an absolute path "
-            f"(or begin with ~), since the writer runs on {name}"
-        )
+    for key, path in (
+        ("run.directory", config.run.directory),
+        ("security.keys", config.security.keys),
+    ):
+        if path is not None and not path.startswith(("/", "~")):
+            raise ConfigError(
+                f"{config.path}: {key} = {path!r} must be an absolute path (or begin with ~), "
+                f"since the writer runs on {name}"
+            )
     there = _host(config, name)
     return Post("", there.ssh, there.python, groups, there.sync, config.path)
 

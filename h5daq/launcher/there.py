@@ -47,7 +47,7 @@ def begin(key: str, name: str, config: str = "", seconds: float = 60.0) -> dict[
     place = _place(key, name, config)
     if place.taken:
         return {"runs": True, "begun": False, **_state(place)}
-    process = _detach(place, _command(_config(key, config), name))
+    process = _detach(place, _command(_config(key, config), name, sent=not config))
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         record = place.read()
@@ -97,10 +97,13 @@ def _state(place: Place) -> dict[str, Any]:
     return {"record": place.read(), "log": str(place.log), "said": said}
 
 
-def _command(config: Path, name: str) -> list[str]:
+def _command(config: Path, name: str, sent: bool) -> list[str]:
     if not name:
         return ["run", str(config), "--quiet"]
-    return ["host", "--config", str(config), "--name", name]
+    words = ["host", "--config", str(config), "--name", name]
+    key = config.parent / "keys" / f"{name}.key"
+    # It came in the parcel, whatever the configuration says of places on other machines.
+    return [*words, "--keys", str(key)] if sent and key.exists() else words
 
 
 def _detach(place: Place, words: list[str]) -> subprocess.Popen[bytes]:

@@ -21,6 +21,7 @@ from h5daq.daemon.described import reachable, writer_address
 from h5daq.errors import ConfigError, H5daqError, NoAnswer
 from h5daq.flow.wire import encode
 from h5daq.logs import SendingHandler
+from h5daq.transports.locks import ClientKeys
 from h5daq.transports.zmq import WorkerLink
 
 __all__ = ["Tie"]
@@ -43,6 +44,8 @@ class Tie(threading.Thread):
         A job of this host, in whose name log lines are sent: that is what its key permits.
     moved : callable
         Called with the new data and signals endpoints when the writer has others.
+    keys : ClientKeys, optional
+        What to show to the writer.
 
     Attributes
     ----------
@@ -50,14 +53,20 @@ class Tie(threading.Thread):
         ``requests``, ``answers`` (bool), ``seen`` (time of the last answer), ``boot``, ``run``.
     """
 
-    def __init__(self, config: Config, job: str, moved: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        job: str,
+        moved: Callable[[str, str], None],
+        keys: ClientKeys | None = None,
+    ) -> None:
         super().__init__(name="h5daq-tie", daemon=True)
-        self._config, self._moved = config, moved
+        self._config, self._moved, self._keys = config, moved, keys
         self._read_at = _changed_at(config)
         requests = writer_address(config, "requests")
         self._data, self._signals = (writer_address(config, n) for n in ("data", "signals"))
-        self._client = Client(requests)
-        self._link = WorkerLink(self._data, self._signals, job)
+        self._client = Client(requests, keys=keys)
+        self._link = WorkerLink(self._data, self._signals, job, keys)
         self._lines: deque[bytes] = deque(maxlen=_MOST_LINES)
         self._inc = secrets.randbits(64)
         self._handler = SendingHandler(job, self._send)
@@ -130,7 +139,7 @@ class Tie(threading.Thread):
             return
         if where[0] != self.state["requests"]:
             self._client.close()
-            self._client = Client(where[0])
+            self._client = Client(where[0], keys=self._keys)
             self.state = {**self.state, "requests": where[0]}
         self._go(where[1], where[2])
 

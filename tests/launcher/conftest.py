@@ -1,6 +1,5 @@
 """A configuration of one writer and two hosts, which here are this machine."""
 
-import contextlib
 import socket
 
 import h5py
@@ -103,10 +102,12 @@ def status(config):
     """`status()`: what the writer says, or nothing while it is silent."""
 
     def ask():
-        requests = load(config).writer.requests
-        with contextlib.suppress(h5daq.H5daqError), h5daq.connect(requests) as client:
-            return client.request("status", timeout=1.0)
-        return {"jobs": {}, "run": {}}
+        found = load(config)
+        try:
+            with h5daq.connect(found.writer.requests, keys=found.keys) as client:
+                return client.request("status", timeout=1.0)
+        except h5daq.H5daqError:
+            return {"jobs": {}, "run": {}}
 
     return ask
 

@@ -12,7 +12,10 @@ import pytest
 from h5daq import cli
 from h5daq.config import load
 from h5daq.jobs.spool_places import state_directory
+from h5daq.keys import KeyDirectory
+from h5daq.launcher.hand import ssh_shells
 from h5daq.launcher.launcher import Launcher
+from h5daq.launcher.parcel import home_of
 from h5daq.launcher.posts import posts_of
 
 pytestmark = pytest.mark.processes
@@ -123,6 +126,37 @@ def test_a_host_out_of_reach_says_why_and_is_left_out_and_brought_in_later(
     stopped = command("stop", "--config", lab, "--ssh", ssh)
     assert stopped.code == cli.FAILED
     assert "pi1: failed: ssh can't get there" in stopped.out
+
+
+def test_with_keys_each_host_gets_one_of_its_own_for_its_own_jobs(
+    command, lab, ssh, rows, status, whole, wait_until
+):
+    keys = lab.parent / "keys"
+    assert command("keys", "init", keys).code == cli.DONE
+    lab.write_text(lab.read_text().replace("insecure = true", 'keys = "keys"'))
+    begun = command("launch", lab, "--ssh", ssh)
+    assert begun.code == cli.DONE, begun.out + begun.err
+    assert "pi1: has the writer at" in begun.out
+    wait_until(lambda: all(rows(group) > 20 for group in ("one/a", "one/b", "two")))
+    for post in posts_of(load(lab))[1:]:
+        (sent,) = (home_of(post.key) / "keys").iterdir()
+        assert sent.name == f"{post.name}.key"
+        assert sent.stat().st_mode & 0o777 == 0o600
+        assert KeyDirectory(keys).load()[post.name].jobs == post.jobs
+    stopped = command("stop", "--config", lab, "--ssh", ssh)
+    assert stopped.code == cli.DONE, stopped.out + stopped.err
+    assert all(map(whole, ("one/a", "one/b", "two")))
+
+
+def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(command, lab, ssh):
+    keys = lab.parent / "keys"
+    command("keys", "init", keys)
+    command("keys", "add", "pi1", "--role", "worker", "--jobs", "one/a", "--keys", keys)
+    lab.write_text(lab.read_text().replace("insecure = true", 'keys = "keys"'))
+    launcher = Launcher(load(lab), ssh_shells((str(ssh),)))
+    assert not launcher.check()
+    assert set(launcher.failures) == {"pi1"}
+    assert "does not cover one/b" in launcher.failures["pi1"]
 
 
 def test_hosts_whose_writer_is_gone_are_ended_all_the_same(command, lab, ssh, rows, wait_until):
