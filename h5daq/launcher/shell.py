@@ -86,6 +86,7 @@ class SshShell:
 
     def run(self, words: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Done:
         """Run a command there, by its login shell, which must be a POSIX one."""
+        # Of an option that is given twice ssh takes the first: the user's.
         command = [*self._ssh, *_OPTIONS, "--", self.destination, shlex.join(words)]
         done = _run(command, given, timeout)
         if done.code == _NO_SESSION:
