@@ -159,7 +159,17 @@ def _how(state: dict[str, Any]) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.get("started")))
     answers = (record.get("writer") or {}).get("answers")
     alone = ", no answer from the writer" if answers is False else ""
-    return f"{record.get('state')}, process {record.get('pid')} since {since}{alone}"
+    clock = _clock(record.get("clock"))
+    return f"{record.get('state')}, process {record.get('pid')} since {since}{clock}{alone}"
+
+
+def _clock(clock: dict[str, float] | None) -> str:
+    if not clock:
+        return ""
+    # The writer's minus the host's: above zero the host is behind.
+    way = "behind" if clock["offset"] > 0 else "ahead of"
+    size, error = (1e3 * abs(clock[name]) for name in ("offset", "error"))
+    return f", clock {size:.3g} ms {way} the writer's (at most {error:.2g} ms off)"
 
 
 def _launcher(config: Path, ssh: str, tell: Tell) -> Launcher:

@@ -16,7 +16,15 @@ from h5daq.keys import find_keys
 from h5daq.transports.locks import ClientKeys
 from h5daq.worker import WorkerSpec
 
-__all__ = ["endpoints_of", "keys_of", "make_daemon", "reachable", "spec_of", "writer_address"]
+__all__ = [
+    "check_reach",
+    "endpoints_of",
+    "keys_of",
+    "make_daemon",
+    "reachable",
+    "spec_of",
+    "writer_address",
+]
 
 _ENDPOINTS = ("data", "requests", "signals")
 _WILDCARDS = ("*", "0.0.0.0", "[::]")
@@ -74,6 +82,25 @@ def endpoints_of(config: Config) -> dict[str, str]:
     return known
 
 
+def check_reach(config: Config) -> None:
+    """Refuse endpoints at which other machines could not find the writer.
+
+    Raises
+    ------
+    ConfigError
+        For a missing endpoint, a port that is not known before, or a wildcard without writer.host.
+    """
+    for name, endpoint in endpoints_of(config).items():
+        what = f"{config.path}: [writer] {name} = {endpoint!r}"
+        if endpoint.startswith("tcp://") and endpoint.endswith(":0"):
+            raise ConfigError(f"{what}: other hosts can't know this port; name one, such as 5570")
+        if reachable(endpoint, "") != endpoint and not config.writer.host:
+            raise ConfigError(
+                f"{what}: under which name do other hosts find this machine? "
+                f'Say it: host = "{socket.gethostname()}" in [writer]'
+            )
+
+
 def writer_address(config: Config, name: str) -> str:
     """Where others connect to one of the writer's sockets: data, requests or signals."""
     return reachable(endpoints_of(config)[name], config.writer.host)
@@ -119,5 +146,5 @@ def reachable(endpoint: str, host: str | None) -> str:
     address, _, port = endpoint.rpartition(":")
     scheme, _, name = address.partition("://")
     if scheme == "tcp" and name in _WILDCARDS:
-        return f"tcp://{host or '127.0.0.1'}:{port}"
+        return f"tcp://{'127.0.0.1' if host is None else host}:{port}"
     return endpoint

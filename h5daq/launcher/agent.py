@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from h5daq.config import Config
-from h5daq.daemon.described import endpoints_of, keys_of, spec_of
+from h5daq.daemon.described import check_reach, keys_of, spec_of
 from h5daq.errors import ConfigError
 from h5daq.flow.closing import Closing
 from h5daq.jobs.job import DAQJob
@@ -61,7 +61,7 @@ class HostAgent(Closing):
 
     def __init__(self, config: Config, name: str, keys: str | None = None) -> None:
         self.config, self.name, self._keys = config, name, keys
-        endpoints_of(config)
+        check_reach(config)
         jobs, shown = _jobs(config, name), keys_of(config, name, keys)
         self.place = Place(config.path, name)
         self._last = self.place.take(name=name, config=str(config.path), state="starting")
@@ -116,7 +116,7 @@ class HostAgent(Closing):
         with suppress(OSError):
             self.place.note(
                 state=state, noted=time.time(), workers=_alive_since(self.crew.pids),
-                jobs=self.crew.states(), writer=self._tie.state,
+                jobs=self.crew.states(), writer=self._tie.state, clock=self._tie.clock,
             )  # fmt: skip
 
     def _end(self, stop: threading.Event) -> None:

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from h5daq.config import Config
+from h5daq.daemon.described import check_reach
 from h5daq.errors import ConfigError
 
 __all__ = ["Post", "is_here", "posts_of"]
@@ -70,6 +71,8 @@ def posts_of(config: Config) -> list[Post]:
     names = _busy(config)
     if _WRITER in names:
         raise ConfigError(f"{config.path}: a host can't be called {_WRITER!r}: that is the writer")
+    if names:
+        check_reach(config)
     return [_writer(config), *(_host(config, name) for name in names)]
 
 

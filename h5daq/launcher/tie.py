@@ -19,6 +19,7 @@ from h5daq.client import Client
 from h5daq.config import Config, load
 from h5daq.daemon.described import reachable, writer_address
 from h5daq.errors import ConfigError, H5daqError, NoAnswer
+from h5daq.flow.clock_offset import ClockOffset
 from h5daq.flow.wire import encode
 from h5daq.logs import SendingHandler
 from h5daq.transports.locks import ClientKeys
@@ -71,6 +72,7 @@ class Tie(threading.Thread):
         self._inc = secrets.randbits(64)
         self._handler = SendingHandler(job, self._send)
         self._ending = threading.Event()
+        self._clock = ClockOffset()
         self.state: dict[str, Any] = {"requests": requests, "answers": None, "seen": None}
         logging.getLogger("h5daq").addHandler(self._handler)
 
@@ -99,7 +101,10 @@ class Tie(threading.Thread):
     def _look(self) -> None:
         requests = self.state["requests"]
         try:
+            sent = time.monotonic()
             answer = self._client.request("ping", timeout=_ASK_SECONDS)
+            # By a clock of ours that nobody sets; one time of the writer's stands for both.
+            self._clock.take(sent, answer["time"], answer["time"], time.monotonic())
         except NoAnswer:
             self._silence()
             return
@@ -150,6 +155,15 @@ class Tie(threading.Thread):
         self._data, self._signals = data, signals
         self._link.reconnect(data, signals)
         self._moved(data, signals)
+
+    @property
+    def clock(self) -> dict[str, float] | None:
+        """``offset``: the writer's clock minus this machine's, and its greatest ``error``; s."""
+        now = time.monotonic()
+        found = self._clock.at(now)
+        if found is None:
+            return None
+        return {"offset": found.offset + now - time.time(), "error": found.error}
 
     # -- our lines -------------------------------------------------------------------------------
 

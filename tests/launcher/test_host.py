@@ -28,6 +28,8 @@ def test_two_hosts_feed_one_writer_and_end_with_its_run(
     hosts = [agent(start, config, name) for name in ("pi1", "pi2")]  # the order does not matter
     run = start("run", config, "--quiet")
     wait_until(lambda: all(rows(group) > 20 for group in ("one/a", "one/b", "two")))
+    clock = wait_until(lambda: record(config, "pi1")["clock"])  # it is the same one
+    assert abs(clock["offset"]) <= clock["error"] + 0.001
     stop = command("stop", "--directory", data)
     assert stop.code == cli.DONE, stop.err
     assert [host.end() for host in hosts] == [cli.DONE, cli.DONE], hosts[0].err

@@ -196,11 +196,16 @@ def test_a_dry_run_says_who_would_do_what_and_touches_nothing(command, lab, ssh,
         ('["counting"]', '["mylab"]', "there is no {folder}/mylab and no mylab.py"),
         ("[writer]", '[writer]\nhost = "no-such-host.invalid"', "no table"),
         ("[writer]", '[writer]\nhost = "pi1"', "must be an absolute path"),
+        ("tcp://127.0.0.1:", "tcp://*:", "under which name do other hosts find this machine"),
+        ("tcp://127.0.0.1:{port}", "tcp://127.0.0.1:0", "can't know this port"),
     ],
 )
-def test_what_could_not_work_is_refused_with_the_key_to_mend(lab, old, new, said):
-    lab.write_text(lab.read_text().replace(old, new).replace(f'"{lab.parent}/data"', '"data"'))
-    text = lab.read_text().replace(f"'{lab.parent}/data'", '"data"')
+def test_what_could_not_work_is_refused_with_the_key_to_mend(lab, ports, old, new, said):
+    text = (
+        lab.read_text()
+        .replace(old.format(port=ports[1]), new)
+        .replace(f"'{lab.parent}/data'", '"data"')
+    )
     lab.write_text(text)
     with pytest.raises(ValueError, match=said.format(folder=lab.parent)):
         posts_of(load(lab))
