@@ -30,6 +30,7 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     ├── client        requests to a writer, and its signals
     ├── files         for people with files: open a recording, export, verify
     ├── monitor       one picture of a running system, and ways to look at it
+    ├── launcher      several machines by one configuration: hosts, ssh, clocks
     ├── daemon        DAQDaemon: starts, watches and stops writer and workers
     ├── logs          messages of all processes in one place
     ├── instruments   this computer's own sensors, and simulated instruments

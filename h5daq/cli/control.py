@@ -204,7 +204,7 @@ def _stop_all(args: Arguments) -> int:
     code = 0
     try:
         with client_of(args) as client:
-            client.request("ping", timeout=5.0)
+            client.request("ping", timeout=3.0)
         code = _stop_writer(args)
     except NoAnswer as error:
         print(f"{error} The hosts are ended one by one.", file=sys.stderr)

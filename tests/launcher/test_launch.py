@@ -15,7 +15,8 @@ from h5daq.jobs.spool_places import state_directory
 from h5daq.keys import KeyDirectory
 from h5daq.launcher.hand import ssh_shells
 from h5daq.launcher.launcher import Launcher
-from h5daq.launcher.parcel import home_of
+from h5daq.launcher.parcel import CONFIG, home_of
+from h5daq.launcher.place import Place
 from h5daq.launcher.posts import posts_of
 
 pytestmark = pytest.mark.processes
@@ -159,18 +160,29 @@ def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(command, l
     assert "does not cover one/b" in launcher.failures["pi1"]
 
 
-def test_hosts_whose_writer_is_gone_are_ended_all_the_same(command, lab, ssh, rows, wait_until):
+def test_hosts_whose_writer_is_gone_are_ended_all_the_same(
+    command, lab, ssh, status, rows, wait_until
+):
     lab.write_text(lab.read_text().replace("drain_timeout = 20", "drain_timeout = 0.5"))
     assert command("launch", lab, "--ssh", ssh).code == cli.DONE
     wait_until(lambda: rows("two") > 5)
-    attached = command("launch", lab, "--attach", "--json", "--ssh", ssh)
-    hosts = json.loads(attached.out)["hosts"]
-    os.kill(hosts["writer"]["record"]["pid"], signal.SIGKILL)
-    wait_until(lambda: not rows("two"))
+    writer = status()["writer"]["pid"]
+    records = [
+        Place(lab).read(),
+        *(Place(*where_of(post)).read() for post in posts_of(load(lab))[1:]),
+    ]
+    for pid in (records[0]["pid"], writer):  # both, or the one would end or bring back the other
+        os.kill(pid, signal.SIGKILL)
     stopped = command("stop", "--config", lab, "--ssh", ssh)
     assert stopped.code == cli.DONE, stopped.out + stopped.err
     assert "The hosts are ended one by one" in stopped.err
-    assert not any(is_ours(host["record"]["pid"]) for host in hosts.values())
+    assert "pi1: ended" in stopped.out
+    assert not any(is_ours(record["pid"]) for record in records)
+
+
+def where_of(post):
+    """The configuration of a post as it was sent, and its name."""
+    return home_of(post.key) / CONFIG, post.name
 
 
 def test_a_getter_that_a_host_lacks_is_named_before_anything_is_started(command, lab, ssh, data):
