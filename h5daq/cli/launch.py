@@ -147,7 +147,10 @@ def print_hosts(states: dict[str, Any], failures: dict[str, str]) -> None:
         print(f"{label}: {_how(state)}, log {state['log']}")
         for group, job in (record.get("jobs") or {}).items():
             if state["runs"] and (job["state"] != "running" or job["restarts"]):
-                print(f"  {group}: {job['state']}, {job['restarts']} restarts: {job['last_death']}")
+                print(
+                    f"  {group}: {job['state']}, {job['restarts']} restarts: "
+                    f"{job['message'] or job['last_death']}"
+                )
     for label, why in failures.items():
         print(f"{label}: out of reach: {why}")
 

@@ -12,13 +12,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from h5daq.daemon.fates import Fates
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import cause_of_death
 from h5daq.flow.closing import Closing
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
+from h5daq.transports.private import PrivateSockets, remove_abandoned
 from h5daq.worker import WorkerSpec
 
 __all__ = ["Crew"]
@@ -46,7 +49,13 @@ class Crew(Closing):
         self._codes: dict[str, Process] = {}
         self._handlers: queue.SimpleQueue[DAQJob | None] = queue.SimpleQueue()
         self._starter = WorkerStarter()
-        self.children = [Child(job.group, self._starts(job), self._hear) for job in jobs]
+        remove_abandoned()
+        self._private = PrivateSockets()
+        self._fates = Fates(jobs, self._private.path)
+        self.children = [
+            Child(job.group, self._starts(job), self._hear, looker=self._fates.of(job.group))
+            for job in jobs
+        ]
         self._supervisor = Supervisor(self.children, cause_of_death)
 
     def start(self) -> None:
@@ -64,7 +73,9 @@ class Crew(Closing):
 
     def _starts(self, job: DAQJob) -> Callable[[str], Process]:
         def start(cause: str) -> Process:
-            process = self._starter.start(self._spec_of(job, cause).to_bytes())
+            spec = self._spec_of(job, cause)
+            spec = replace(spec, pulse=str(self._fates.of(job.group).begin()))
+            process = self._starter.start(spec.to_bytes())
             self._codes[job.group] = process
             return process
 
@@ -94,8 +105,10 @@ class Crew(Closing):
         return not any(c.given_up or self._codes[c.name].poll() for c in self.children)
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """Per job: ``state``, ``pid``, ``restarts``, and of what the last one died."""
-        return {child.name: _state(child) for child in self.children}
+        """Per job: ``state``, ``message``, ``pid``, ``restarts``, and of what the last one died."""
+        self._fates.changed(self.children)
+        told = self._fates.told
+        return {child.name: _state(child) | told.get(child.name, {}) for child in self.children}
 
     # -- hearing ---------------------------------------------------------------------------------
 
@@ -103,7 +116,9 @@ class Crew(Closing):
         kind = message["k"]
         if kind == "failed":
             log.error("job %s: %s", child.name, message["text"])
-        elif kind == "done":
+        if kind in ("failed", "hung", "done"):
+            self._fates.of(child.name).say(message.get("text", ""))
+        if kind == "done":
             self._left_unasked |= not child.finished
             child.finished = True
         elif kind == "reading-error" and message.get("handle"):
@@ -147,13 +162,16 @@ class Crew(Closing):
             child.dismiss()
         self._handlers.put(None)
         self._starter.close()
+        self._fates.close()
+        self._private.remove()
 
 
 def _state(child: Child) -> dict[str, Any]:
-    state = "running"
-    if child.given_up:
-        state = "given up"
-    elif child.process is None:
-        state = "ended" if child.finished else "starting again"
-    pid = None if child.process is None else child.process.pid
-    return {"state": state, "pid": pid, "restarts": child.restarts, "last_death": child.cause}
+    process = child.process
+    return {
+        "state": "ended" if process is None and child.finished else "running",
+        "message": "",
+        "pid": None if process is None else process.pid,
+        "restarts": child.restarts,
+        "last_death": child.cause,
+    }

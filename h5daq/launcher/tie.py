@@ -63,7 +63,7 @@ class Tie(threading.Thread):
     ) -> None:
         super().__init__(name="h5daq-tie", daemon=True)
         self._config, self._moved, self._keys = config, moved, keys
-        self._read_at = _changed_at(config)
+        self._read_at, self._complaint = _signature(config), ""
         requests = writer_address(config, "requests")
         self._data, self._signals = (writer_address(config, n) for n in ("data", "signals"))
         self._client = Client(requests, keys=keys)
@@ -132,16 +132,19 @@ class Tie(threading.Thread):
 
     def _read_again(self) -> None:
         """Go where the configuration says now, if it was changed."""
-        changed = _changed_at(self._config)
+        changed = _signature(self._config)
         if changed in (None, self._read_at):
             return
-        self._read_at = changed
         try:
             config = load(self._config.path)
             where = [writer_address(config, n) for n in ("requests", "data", "signals")]
         except ConfigError as error:
-            log.warning("the configuration was changed, and can't be read: %s", error)
+            # Perhaps it is just being written: then it is whole the next time.
+            if str(error) != self._complaint:
+                log.warning("the configuration was changed, and can't be read: %s", error)
+            self._complaint = str(error)
             return
+        self._read_at = changed
         if where[0] != self.state["requests"]:
             self._client.close()
             self._client = Client(where[0], keys=self._keys)
@@ -191,8 +194,9 @@ def _host(endpoint: str) -> str | None:
     return address.rpartition(":")[0] if scheme == "tcp" else None
 
 
-def _changed_at(config: Config) -> float | None:
+def _signature(config: Config) -> tuple[int, int] | None:
     try:
-        return config.path.stat().st_mtime
+        seen = config.path.stat()
     except OSError:
         return None
+    return seen.st_mtime_ns, seen.st_size

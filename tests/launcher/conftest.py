@@ -77,9 +77,15 @@ def free_ports(count):
 
 
 @pytest.fixture
-def ports():
-    """Free ports for data, requests and signals."""
-    return free_ports(3)
+def six_ports():
+    """Free ports; the first three are the configuration's."""
+    return free_ports(6)
+
+
+@pytest.fixture
+def ports(six_ports):
+    """Ports for data, requests and signals."""
+    return six_ports[:3]
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_workers_of_a_killed_agent_end_by_themselves_and_the_next_one_waits_for_
 
 
 def test_a_writer_that_is_started_anew_at_other_ports_is_found_again(
-    start, config, rows, whole, ports, wait_until
+    start, config, rows, whole, six_ports, wait_until
 ):
     first = start("writer", config)
     host = agent(start, config, "pi2")
@@ -107,8 +107,8 @@ def test_a_writer_that_is_started_anew_at_other_ports_is_found_again(
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
     wait_until(lambda: "no answer from the writer" in host.err)
     text = config.read_text()
-    for port in ports:
-        text = text.replace(str(port), str(port + 1 if port < 60000 else port - 1))
+    for old, new in zip(six_ports[:3], six_ports[3:], strict=True):
+        text = text.replace(f":{old}", f":{new}")
     config.write_text(text)
     second = start("writer", config)
     wait_until(lambda: rows("two") > 20)
@@ -143,3 +143,41 @@ def test_a_place_is_free_again_when_its_process_died_and_its_record_stays(tmp_pa
     last = Place(tmp_path / "lab.toml", "pi1").take(state="again")
     assert last["state"] == "running"
     assert json.loads((place.path / "record.json").read_text())["state"] == "again"
+
+
+STUCK = """
+import time
+
+from counting import Counter
+
+
+class Stuck(Counter):
+    def __call__(self):
+        n = super().__call__()
+        if n == 5:
+            time.sleep(1000)
+        return n
+"""
+
+
+def test_a_getter_that_hangs_on_a_host_is_named_there_and_its_worker_started_again(
+    start, config, wait_until
+):
+    (config.parent / "sticking.py").write_text(STUCK)
+    head, two = config.read_text().split('group = "two"')
+    two = two.replace("counting:Counter", "sticking:Stuck").replace(
+        "read_period", "hang_timeout = 1\nread_period"
+    )
+    config.write_text(f'{head}group = "two"{two}')
+    run = start("run", config, "--quiet")
+    host = agent(start, config, "pi2")
+    job = wait_until(
+        lambda: (
+            (told := record(config, "pi2").get("jobs", {}).get("two"))
+            and told["restarts"] > 0
+            and told
+        )
+    )
+    assert "sticking.py" in job["last_death"]
+    assert host.end(signal.SIGTERM) in (cli.DONE, cli.FAILED)
+    assert run.end(signal.SIGTERM) == cli.DONE
