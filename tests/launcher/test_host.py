@@ -168,6 +168,7 @@ def test_a_getter_that_hangs_on_a_host_is_named_there_and_its_worker_started_aga
     two = two.replace("counting:Counter", "sticking:Stuck").replace(
         "read_period", "hang_timeout = 1\nread_period"
     )
+    head = head.replace("drain_timeout = 20", "drain_timeout = 1")
     config.write_text(f'{head}group = "two"{two}')
     run = start("run", config, "--quiet")
     host = agent(start, config, "pi2")

@@ -185,6 +185,24 @@ def where_of(post):
     return home_of(post.key) / CONFIG, post.name
 
 
+def test_a_writer_on_another_host_is_started_there_with_its_jobs(
+    command, lab, ssh, rows, whole, wait_until
+):
+    text = lab.read_text().replace("[writer]", '[writer]\nhost = "pi1"')
+    lab.write_text(text.replace('group = "two"\nhost = "pi2"', 'group = "two"'))
+    begun = command("launch", lab, "--ssh", ssh)
+    assert begun.code == cli.DONE, begun.out + begun.err
+    assert "writer: ready for two" in begun.out
+    wait_until(lambda: rows("one/a") > 5 and rows("two") > 5)
+    writer = Place(home_of(posts_of(load(lab))[0].key) / CONFIG)
+    assert writer.taken
+    stopped = command("stop", "--config", lab, "--ssh", ssh)
+    assert stopped.code == cli.DONE, stopped.out + stopped.err
+    assert not writer.taken
+    assert whole("one/a")
+    assert whole("two")
+
+
 def test_a_getter_that_a_host_lacks_is_named_before_anything_is_started(command, lab, ssh, data):
     lab.write_text(lab.read_text().replace('sync = ["counting"]', "sync = []"))
     refused = command("launch", lab, "--ssh", ssh)
