@@ -36,8 +36,8 @@ class Live:
     reaches : int or None
         The entry up to which the files have everything; None if they have all. Any thread may
         look at it.
-    trouble : str
-        Why the last checkpoint did not take in everything; empty if it did.
+    failure : StorageError or None
+        Why the last checkpoint did not take in everything.
     """
 
     def __init__(self, tree: Tree, last_lsn: Callable[[], int]) -> None:
@@ -46,7 +46,7 @@ class Live:
         self._viewers: dict[DatasetKey, int] = {}
         self._first: dict[DatasetKey, int] = {}
         self.reaches: int | None = None
-        self.trouble = ""
+        self.failure: StorageError | None = None
 
     # -- who looks at what -----------------------------------------------------------------------
 
@@ -127,12 +127,14 @@ class Live:
         lsn : int
             The last entry, which must be synced.
         """
-        self.trouble = ""
+        before, self.failure = self.failure, None
         for key in list(self._first):
             try:
                 file_of(self._datasets[key]).checkpoint(now, lsn)
             except StorageError as error:
-                self._endure(error)
+                if before is None and self.failure is None:
+                    log.error("a dataset can't be written: %s. The journal has it.", error)
+                self.failure = error
             else:
                 del self._first[key]
                 self._settle(key)
@@ -140,11 +142,6 @@ class Live:
 
     def _note_reach(self) -> None:
         self.reaches = min(self._first.values()) - 1 if self._first else None
-
-    def _endure(self, error: StorageError) -> None:
-        if not self.trouble:
-            log.error("a dataset can't be written: %s. The journal keeps everything.", error)
-        self.trouble = str(error)
 
     def apply_pending(self) -> None:
         """Bring waiting checkpoints into the files that nobody reads any more."""
