@@ -33,7 +33,7 @@ from h5daq.vault.dataset import Cursor, Dataset
 from h5daq.vault.labrad import from_data_url
 from h5daq.vault.live import Live
 from h5daq.vault.names import VaultPath, directory_file, numbered
-from h5daq.vault.rows import from_columns, from_floats
+from h5daq.vault.rows import check_plain, from_columns
 from h5daq.vault.tags import as_list, changed
 from h5daq.vault.tree import ROOT, Tree
 
@@ -202,8 +202,7 @@ class Changing:
             raise ReadOnly(f"dataset {dataset.name!r} is open for reading: open it with append")
         fields = decode_columns(request.args, request.frames)
         if request.verb == "add":
-            # Only to refuse what add does not take; what is journaled is by column in any case.
-            from_floats(dataset.columns, [[0.0] * len(dataset.columns.all)])
+            check_plain(dataset.columns)
             fields = _split(fields)
         rows = from_columns(dataset.columns, fields)
         file = self._live.prepare(key)
