@@ -16,14 +16,13 @@ import pytest
 import zmq
 
 from h5daq.errors import RequestError
+from h5daq.files.recover import recover
 from h5daq.flow.control import ControlDecoder, encode_control
 from h5daq.flow.records import decode_record
 from h5daq.flow.requests import ErrorCode, Note, Request, decode_answer, encode_request
 from h5daq.flow.vaultwire import decode_columns, encode_columns
 from h5daq.flow.wire import decode
-from h5daq.storage.recovery import recover_run
 from h5daq.vault.labrad import to_data_url
-from h5daq.vault.replay import replay_vault
 from h5daq.writer.settings import WriterSettings
 
 pytestmark = pytest.mark.processes
@@ -199,7 +198,7 @@ def test_kills_between_checkpoints_double_nothing(begin, meet, tmp_path):
             anna.add(count)
             count += 1
         writer.kill()
-    recover_run(tmp_path, vault=replay_vault)
+    recover(tmp_path)
     assert in_file(tmp_path) == list(map(float, range(count)))
 
 
@@ -317,6 +316,24 @@ def test_a_writer_without_a_journal_serves_the_vault_too(begin, meet, tmp_path):
     anna("flush", ctx=0)
     writer.kill()
     assert in_file(tmp_path) == [1.0]
+
+
+def test_a_run_without_a_journal_between_two_with_one_doubles_and_loses_nothing(
+    begin, meet, tmp_path
+):
+    for number, durability in enumerate(("fsync", "none", "fsync")):
+        writer = begin(durability=durability)
+        anna = meet(writer, f"anna{number}")
+        if not number:
+            anna("new", name="scan", **SIMPLE)
+        anna("open", name=1, append=True)
+        for value in range(40 if not number else 1):
+            anna.add(100 * number + value)
+        if durability == "none":
+            anna("flush", ctx=0)
+        writer.kill()
+    recover(tmp_path)
+    assert in_file(tmp_path) == [*map(float, range(40)), 100.0, 200.0]
 
 
 def test_wrong_requests_are_refused_with_their_codes(begin, meet):
