@@ -20,6 +20,7 @@ from h5daq.storage.shadow import ShadowDisk
 from h5daq.storage.superblock import LONGEST, find_superblock
 from h5daq.storage.transaction import Recovery
 from h5daq.storage.transaction import recover as recover_transaction
+from h5daq.vault.replay import replay_vault
 
 __all__ = ["UNDONE", "Recovered", "Recovery", "recover"]
 
@@ -65,7 +66,7 @@ def recover(
     """
     path = Path(path)
     if path.is_dir():
-        return foresee(path, progress) if dry_run else recover_run(path, progress)
+        return foresee(path, progress) if dry_run else recover_run(path, progress, replay_vault)
     if not path.exists() and not path.with_name(f".{path.name}.part").exists():
         raise StorageError(f"{path} is no directory and no file: there is nothing to recover")
     return _recover_file(path, dry_run)

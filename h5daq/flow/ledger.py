@@ -21,6 +21,7 @@ import msgpack
 import numpy as np
 
 from h5daq.errors import ConfigError, FileDamaged, JobValueError, WireError
+from h5daq.flow.answered import Answered
 from h5daq.flow.batch import Batch
 from h5daq.flow.names import check_attrs, check_collision
 from h5daq.flow.position import Drop, Receiver
@@ -30,6 +31,7 @@ from h5daq.flow.records import (
     Record,
     RunRecord,
     SealRecord,
+    VaultRecord,
     decode_record,
     is_record,
 )
@@ -93,6 +95,7 @@ class Ledger:
         self.last_file = 0
         self.last_end = 0.0
         self.last_following = 0
+        self.answered = Answered()
 
     # -- before an entry is journaled ------------------------------------------------------
 
@@ -273,6 +276,15 @@ class Ledger:
             yield from self._seal(record)
         elif isinstance(record, EndRecord):
             yield from self._end(record)
+        elif isinstance(record, VaultRecord):
+            self._answer(record)
+
+    def _answer(self, record: VaultRecord) -> None:
+        """The vault's changes are no affair of run files; but who asked for them may ask again."""
+        if record.verb == "void":
+            self.answered.forget(record.session, record.id)
+        else:
+            self.answered.remember(record.session, record.id, record.result)
 
     def _begin(self, record: RunRecord) -> None:
         self.run, self.ended = record, False
@@ -331,6 +343,7 @@ class Ledger:
             "archive": self.archive,
             "files": [asdict(file) for file in self.files],
             "last": [self.last_file, self.last_end, self.last_following],
+            "answered": self.answered.state(),
         }
         packed: bytes = msgpack.packb(state)
         return packed
@@ -347,6 +360,7 @@ class Ledger:
         ledger.archive = state["archive"]
         ledger.files = [FileState(**file) for file in state["files"]]
         ledger.last_file, ledger.last_end, ledger.last_following = state["last"]
+        ledger.answered = Answered.restore(state.get("answered", []))
         for fields in state["jobs"]:
             fields["schema"] = Schema.from_wire(fields["schema"])
             fields["restarts"] = [(time, cause) for time, cause in fields["restarts"]]

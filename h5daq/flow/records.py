@@ -1,4 +1,4 @@
-"""The journal entries that the writer makes itself: runs, files, seals, and the snapshot.
+"""The journal entries that the writer makes itself: runs, files, seals, changes in the vault.
 
 Whatever comes from a worker is journaled as it came. What the writer decides by its clock or by
 chance (when a file ends, which id it has) is written down as a record *before* it takes effect,
@@ -11,7 +11,7 @@ message from a socket can pass for a record, whatever it holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -25,6 +25,7 @@ __all__ = [
     "Record",
     "RunRecord",
     "SealRecord",
+    "VaultRecord",
     "decode_record",
     "encode_record",
     "is_record",
@@ -84,13 +85,34 @@ class MarkRecord:
     """The files have taken in everything up to `lsn`: no recovery need look for them again.
 
     People move and delete finished files, while the journal keeps their entries until it has
-    use for the room.
+    use for the room. ``vault`` says the same of the vault's datasets.
     """
 
     lsn: int
+    vault: int = 0
 
 
-Record = FileRecord | RunRecord | SealRecord | EndRecord | MarkRecord
+@dataclass(frozen=True, slots=True)
+class VaultRecord:
+    """A change in the Data Vault, which the request `id` of `session` asked for.
+
+    ``path`` is the directory, ``name`` the dataset, if it is about one. ``args`` and ``data`` are
+    what the verb needs; ``result`` is the answer. The verb ``void`` takes the change of entry
+    ``args["lsn"]`` back: the disk refused it.
+    """
+
+    verb: str
+    session: str
+    id: int
+    time: float
+    path: list[str]
+    name: str = ""
+    args: dict[str, Any] = field(default_factory=dict)
+    data: bytes = b""
+    result: Any = None
+
+
+Record = FileRecord | RunRecord | SealRecord | EndRecord | MarkRecord | VaultRecord
 
 _KINDS: dict[str, type[Any]] = {
     "file": FileRecord,
@@ -98,6 +120,7 @@ _KINDS: dict[str, type[Any]] = {
     "seal": SealRecord,
     "end": EndRecord,
     "mark": MarkRecord,
+    "vault": VaultRecord,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -109,7 +132,8 @@ def is_record(message: bytes | memoryview) -> bool:
 
 def encode_record(record: Record) -> bytes:
     """One record as the bytes of a journal entry."""
-    packed: bytes = msgpack.packb({"j": _NAMES[type(record)], **asdict(record)})
+    values = {name: getattr(record, name) for name in record.__slots__}
+    packed: bytes = msgpack.packb({"j": _NAMES[type(record)], **values})
     return packed
 
 

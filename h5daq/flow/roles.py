@@ -17,9 +17,20 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from h5daq.errors import WireError
+from h5daq.flow.requests import Request
 from h5daq.flow.topics import parse
 
-__all__ = ["VERBS", "Key", "Role", "exactly", "may_ask", "may_hear", "may_send", "refusal"]
+__all__ = [
+    "VERBS",
+    "Key",
+    "Role",
+    "exactly",
+    "may_ask",
+    "may_hear",
+    "may_send",
+    "permission",
+    "refusal",
+]
 
 
 class Role(StrEnum):
@@ -34,6 +45,19 @@ _ALL = frozenset(Role)
 _READ = frozenset({Role.OPERATOR, Role.MONITOR})
 _COMMAND = frozenset({Role.OPERATOR})
 
+VAULT_READING = (
+    "context", "forget", "cd", "dir", "open", "get", "get_ex", "get_ex_t", "variables",
+    "variables_ex", "row_type", "transpose_type", "get_version", "get_name", "parameters",
+    "get_parameter", "get_parameters", "get_comments", "get_tags", "dump_existing_sessions",
+    "signal",
+)  # fmt: skip
+"""Verbs of the Data Vault that change nothing in it."""
+
+VAULT_CHANGING = (
+    "mkdir", "new", "new_ex", "add", "add_ex", "add_ex_t", "add_parameter", "add_parameters",
+    "add_comment", "update_tags",
+)  # fmt: skip
+
 VERBS: dict[str, frozenset[Role]] = {
     "ping": _ALL,
     "status": _READ,
@@ -44,6 +68,8 @@ VERBS: dict[str, frozenset[Role]] = {
     "resume": _COMMAND,
     "set_write_period": _COMMAND,
     "stop": _COMMAND,
+    **dict.fromkeys(VAULT_READING, _READ),
+    **dict.fromkeys(VAULT_CHANGING, _COMMAND),
 }
 """Who may ask for each verb. One that is not here is an operator's."""
 
@@ -88,6 +114,23 @@ def may_send(key: Key, job: str) -> bool:
 def may_ask(key: Key, verb: str) -> bool:
     """Whether a key may ask for a verb."""
     return key.role in VERBS.get(verb, _COMMAND)
+
+
+def permission(request: Request) -> str:
+    """The verb whose permission a request needs: some verbs do more with one argument.
+
+    Examples
+    --------
+    >>> permission(Request(1, "cd", {"path": "a", "create": True}))
+    'mkdir'
+    >>> permission(Request(1, "resume", ctx=1)), permission(Request(1, "resume"))
+    ('context', 'resume')
+    """
+    if request.verb == "cd" and request.args.get("create"):
+        return "mkdir"
+    if request.verb == "open" and request.args.get("append"):
+        return "add"
+    return "context" if request.verb == "resume" and request.ctx else request.verb
 
 
 def may_hear(key: Key, prefix: bytes) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -101,6 +101,7 @@ class Builder:
         self.in_file = self._rows_in_files()
         self.appended: Counter[str] = Counter()
         self._fresh: dict[int, Counter[str]] = {}
+        self.others_reach: Callable[[], int | None] = lambda: None
 
     @property
     def left_alone(self) -> set[Path]:
@@ -145,8 +146,14 @@ class Builder:
         self._base, self._base_lsn = self.ledger.snapshot(), self.lsn
         self.bytes_waiting = 0
         self.in_file = self._rows_in_files()
-        self._journal.release(self.lsn)
+        self.release()
         return self.lsn
+
+    def release(self) -> None:
+        """Let the journal forget what the run files have, and the vault's files too."""
+        others = self.others_reach()
+        reaches = self._base_lsn
+        self._journal.release(reaches if others is None else min(reaches, others))
 
     def _rows_in_files(self) -> dict[str, int]:
         """Rows of the run by job; replaced as a whole, since other threads look at it."""

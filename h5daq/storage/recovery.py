@@ -40,6 +40,9 @@ log = logging.getLogger("h5daq.storage.recovery")
 Progress = Callable[[int, int], None]
 """Told how many bytes of the journal are read again, and how many there are in all."""
 
+VaultReplay = Callable[[Journal, Path], int]
+"""Brings the journal's changes of the vault into its files: `vault.replay.replay_vault`."""
+
 _STEP_BYTES = 256 << 20
 _LEAST_STEP_BYTES = 1 << 20
 _TOLD_BYTES = 8 << 20
@@ -131,9 +134,9 @@ def entry_kept(journal: Journal | MemoryJournal) -> int:
     return max((record.lsn for record in records if isinstance(record, MarkRecord)), default=0)
 
 
-def mark_kept(journal: Journal | MemoryJournal, builder: Builder) -> None:
-    """Note in the journal how far the files have taken it in."""
-    journal.append(encode_record(MarkRecord(builder.checkpoint_lsn)))
+def mark_kept(journal: Journal | MemoryJournal, builder: Builder, vault: int = 0) -> None:
+    """Note in the journal how far the files, and those of the vault, have taken it in."""
+    journal.append(encode_record(MarkRecord(builder.checkpoint_lsn, vault)))
     journal.sync()
 
 
@@ -163,7 +166,9 @@ def end_interrupted(journal: Journal, builder: Builder) -> Recovered:
     return report
 
 
-def recover_run(directory: Path, progress: Progress | None = None) -> Recovered:
+def recover_run(
+    directory: Path, progress: Progress | None = None, vault: VaultReplay | None = None
+) -> Recovered:
     """Finish what the last writer of `directory` left; what ``h5daq recover`` does.
 
     Parameters
@@ -172,6 +177,8 @@ def recover_run(directory: Path, progress: Progress | None = None) -> Recovered:
         The directory of the run files.
     progress : callable, optional
         Told how far the journal is read again.
+    vault : callable, optional
+        Brings the changes of the vault into its files, before the rows of the run.
 
     Raises
     ------
@@ -189,23 +196,27 @@ def recover_run(directory: Path, progress: Progress | None = None) -> Recovered:
         verdicts = recover_directory(directory)
         report = Recovered()
         if journal_directory(directory).is_dir():
-            report = _replayed(directory, progress)
+            report = _replayed(directory, progress, vault)
         report.verdicts, report.finished = verdicts, [found.path for found in verdicts]
         # Nobody listens at the addresses of a dead writer.
         (directory / ".h5daq" / "endpoints.json").unlink(missing_ok=True)
         return report
 
 
-def _replayed(directory: Path, progress: Progress | None) -> Recovered:
+def _replayed(directory: Path, progress: Progress | None, vault: VaultReplay | None) -> Recovered:
     ledgers: list[Ledger] = []
     journal = Journal.open(
         journal_directory(directory), snapshot=lambda: ledgers[0].snapshot(), frugal=True
     )
     try:
         entries = max(0, journal.last - journal.oldest + 1)
+        if vault is not None:
+            vault(journal, directory)
         builder = replay(journal, BuilderOptions(directory), progress)
         ledgers.append(builder.ledger)
         report = end_interrupted(journal, builder)
+        if vault is not None:
+            mark_kept(journal, builder, journal.last)
         builder.close()
     except BaseException:
         with suppress(StorageError):

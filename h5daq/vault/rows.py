@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from h5daq.errors import BadArgument, BadData, DataVersionMismatch
 from h5daq.flow.variables import Columns, Variable, check_text
 
-__all__ = ["floats", "from_columns", "from_floats", "from_rows"]
+__all__ = ["check_plain", "floats", "from_columns", "from_floats", "from_rows"]
 
 _TAKES = {"i": "iuf", "t": "iuf", "v": "iuf", "c": "iufc"}
 """Kinds of numbers that a column may be given: a float in an integer column must be whole."""
@@ -52,8 +52,7 @@ def from_floats(columns: Columns, given: Any) -> NDArray[Any]:
     BadData
         If it has another number of columns, or what is no real number.
     """
-    if not columns.plain:
-        raise DataVersionMismatch("add takes floats only; use add_ex for this dataset's columns")
+    check_plain(columns)
     array = _array(given, "rows")
     if array.size == 0 and array.ndim <= 2:
         return np.empty(0, dtype=columns.dtype)
@@ -66,6 +65,12 @@ def from_floats(columns: Columns, given: Any) -> NDArray[Any]:
         raise BadData(f"real numbers are wanted, not {table.dtype}")
     # A copy: rows wait for a checkpoint, and the user may go on to use his array meanwhile.
     return np.array(table, dtype="<f8", order="C").view(columns.dtype).reshape(-1)
+
+
+def check_plain(columns: Columns) -> None:
+    """Raise `DataVersionMismatch` unless all columns are scalar floats."""
+    if not columns.plain:
+        raise DataVersionMismatch("add takes floats only; use add_ex for this dataset's columns")
 
 
 def from_rows(columns: Columns, given: Any) -> NDArray[Any]:

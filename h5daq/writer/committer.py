@@ -19,7 +19,7 @@ from h5daq.flow.breadth import Breadth
 from h5daq.flow.coalesce import Coalescer
 from h5daq.flow.ledger import JobState
 from h5daq.flow.topics import topic
-from h5daq.writer.notes import Change, Note, Notes
+from h5daq.writer.notes import Change, Note, Notes, more_news
 
 __all__ = ["Committer", "Publisher"]
 
@@ -82,6 +82,7 @@ class Publisher:
         self.positions: dict[str, tuple[int, int]] = {}
         self.totals: dict[str, int] = {}
         self._news: Coalescer[Change] = Coalescer(signal_rate, merge=_newer)
+        self._vault: Coalescer[dict[str, Any]] = Coalescer(signal_rate, merge=more_news)
 
     def know(self, jobs: Iterable[JobState]) -> None:
         """Begin with jobs whose rows an earlier writer has committed."""
@@ -98,6 +99,9 @@ class Publisher:
         self._tell_workers(note)
         for kind, path, payload in note.signals:
             self.send(kind, path, **payload)
+        for path, fields in note.news.items():
+            if (told := self._vault.offer(path, fields, now)) is not None:
+                self.send("data-available", path, **told)
         self.newest.update(note.changes)
         for job, change in note.changes.items():
             self.totals[job] = change.total
@@ -119,15 +123,20 @@ class Publisher:
         """Publish the signals that were held back and are due."""
         for path, change in self._news.due(now):
             self._available(path, change)
+        for path, fields in self._vault.due(now):
+            self.send("data-available", path, **fields)
 
     def tell_rest(self, now: float) -> None:
         """Publish every signal that is held back: the last one is never left out."""
         for path, change in self._news.flush(now):
             self._available(path, change)
+        for path, fields in self._vault.flush(now):
+            self.send("data-available", path, **fields)
 
     def next_deadline(self) -> float | None:
         """When `tell_due` has something to do, in monotonic seconds."""
-        return self._news.next_deadline()
+        deadlines = (self._news.next_deadline(), self._vault.next_deadline())
+        return min((time for time in deadlines if time is not None), default=None)
 
     def position(self, job: str, inc: int, position: int, window: int, /, **more: Any) -> None:
         """The answer of the delivery to one incarnation of a job."""

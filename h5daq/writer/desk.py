@@ -22,6 +22,7 @@ from h5daq.writer.intake import Intake
 from h5daq.writer.releases import Releases
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
+from h5daq.writer.vaulting import VaultDesk
 
 __all__ = ["Desk"]
 
@@ -58,6 +59,7 @@ class Desk:
         self.fates: Callable[[], dict[str, dict[str, str]]] = dict
         self.left = ""
         """Why a stop has left rows in the journal, instead of bringing them into the files."""
+        self.vault: VaultDesk | None = None
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -131,6 +133,8 @@ class Desk:
 
     def request_flush(self) -> int:
         """Ask for a checkpoint of everything received; returns the lsn it must reach to."""
+        if self.vault is not None:
+            self.vault.checkpoint()
         lsn = self._journal.last
         self._store.flush(lsn)
         return lsn
@@ -159,7 +163,8 @@ class Desk:
 
     def trouble(self) -> str:
         """What keeps rows from being committed, or from the files; empty if nothing does."""
-        return self._intake.stalled or self._committer.trouble or self._store.trouble
+        run = self._intake.stalled or self._committer.trouble or self._store.trouble
+        return run or (self.vault.trouble if self.vault is not None else "")
 
     def status(self) -> dict[str, Any]:
         """The state of the run, the writer and each job."""

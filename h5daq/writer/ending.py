@@ -55,7 +55,8 @@ class Ending:
     def close_journal(self) -> None:
         """Note in the journal how far the files have taken it in, and let go of it."""
         try:
-            mark_kept(self._journal, self._builder)
+            vault = self._desk.vault
+            mark_kept(self._journal, self._builder, vault.kept if vault is not None else 0)
             self._journal.close()
         except StorageError as error:
             # The next start looks at the files once more.

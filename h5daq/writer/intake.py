@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from h5daq.errors import StorageError, WireError
 from h5daq.flow.ledger import Ledger, Verdict
 from h5daq.flow.planner import Planner
-from h5daq.flow.records import EndRecord, MarkRecord, Record, encode_record
+from h5daq.flow.records import EndRecord, MarkRecord, Record, VaultRecord, encode_record
 from h5daq.flow.wire import Head, decode_head
 from h5daq.writer.accounts import Stood
 from h5daq.writer.guard import Guard
@@ -77,7 +77,7 @@ class Intake:
         self._clock = clock
         self._guard = guard
         self._directories: set[str] = set()
-        self._marked = 0
+        self._marked = self._marked_vault = 0
         self._greeted: set[tuple[str, int]] = set()
         self.note = Note()
         self.refused: Counter[str] = Counter()
@@ -207,12 +207,22 @@ class Intake:
             self._append(encode_record(record))
             self.note.urgent = True
 
-    def tick(self, kept: int = 0) -> None:
-        """Seal what the clock says is over, and note that the files reach to entry `kept`."""
+    def change(self, record: VaultRecord) -> int:
+        """Journal a change of the vault; returns its lsn. Raises `StorageError` if it can't be."""
+        message = encode_record(record)
+        lsn = self._journal.append(message)
+        self.note.bytes += len(message)
+        self.journaled_bytes += len(message)
+        list(self.ledger.apply_record(record))
+        return lsn
+
+    def tick(self, kept: int = 0, vault: int = 0) -> None:
+        """Seal what the clock says is over, and note how far run files and vault files reach."""
         try:
             self.record(self._planner.to_seal(self.ledger, self._clock()))
-            if kept > self._marked:
-                self._marked = self._append(encode_record(MarkRecord(kept)))
+            if kept > self._marked or vault > self._marked_vault:
+                self._marked = self._append(encode_record(MarkRecord(kept, vault)))
+                self._marked_vault = vault
         except StorageError as error:
             self._stall(error)
 

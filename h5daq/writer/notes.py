@@ -14,7 +14,7 @@ from typing import Any
 from h5daq.flow.batch import Batch
 from h5daq.flow.schema import Schema
 
-__all__ = ["Change", "Note", "Notes"]
+__all__ = ["Change", "Note", "Notes", "more_news"]
 
 
 @dataclass(slots=True)
@@ -38,6 +38,7 @@ class Note:
     refused: dict[str, str] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     signals: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    news: dict[str, dict[str, Any]] = field(default_factory=dict)
     bytes: int = 0
     urgent: bool = False
 
@@ -46,6 +47,13 @@ class Note:
         earlier = self.changes.get(job)
         rows = batch.n + (earlier.rows if earlier else 0)
         self.changes[job] = Change(rows, total, last, batch, schema)
+
+    def tell(self, kind: str, path: str, fields: dict[str, Any]) -> None:
+        """Add a signal of the vault; new rows of a dataset are told as one."""
+        if kind == "data-available":
+            self.news[path] = more_news(self.news.get(path), fields)
+        else:
+            self.signals.append((kind, path, fields))
 
     @property
     def empty(self) -> bool:
@@ -57,8 +65,14 @@ class Note:
             or self.refused
             or self.changes
             or self.signals
+            or self.news
             or self.bytes
         )
+
+
+def more_news(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """News of a dataset of the vault, together with earlier ones that were not told."""
+    return new if old is None else {**new, "rows": old["rows"] + new["rows"]}
 
 
 class Notes:
@@ -105,6 +119,8 @@ class Notes:
         mine.byes |= note.byes
         mine.refused |= note.refused
         mine.signals += note.signals
+        for path, fields in note.news.items():
+            mine.news[path] = more_news(mine.news.get(path), fields)
         mine.bytes += note.bytes
         mine.urgent |= note.urgent
         for job, change in note.changes.items():

@@ -15,8 +15,9 @@ from h5daq.storage.checkpoint import Builder, BuilderOptions
 from h5daq.storage.filters import Filters
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.storage.lock import DirectoryLock, make_directory
-from h5daq.storage.recovery import Recovered, end_interrupted, journal_directory, replay
+from h5daq.storage.recovery import Recovered, end_interrupted, journal_directory, mark_kept, replay
 from h5daq.storage.transaction import recover_directory
+from h5daq.vault.replay import replay_vault
 from h5daq.writer.settings import WriterSettings
 
 __all__ = ["Opened"]
@@ -88,8 +89,14 @@ class Opened:
             return self._without_journal()
         self.journal = journal = self._open_journal()
         entries = max(0, journal.last - journal.oldest + 1)
+        # First, since the run's replay lets go of the entries that run files have.
+        changes = replay_vault(journal, self._directory, durable=self._options.durable)
         builder = replay(journal, self._options)
         self.ledger = builder.ledger
+        if changes:
+            # The files may be fed from another journal next, with numbers of its own.
+            mark_kept(journal, builder, journal.last)
+            builder.advance(journal.last)
         if builder.ledger.run is None or builder.ledger.run.id != self._settings.run_id:
             self.recovered = end_interrupted(journal, builder)
         self.recovered.entries = entries

@@ -38,6 +38,7 @@ from h5daq.writer.opening import Opened
 from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
+from h5daq.writer.vaulting import VaultDesk
 
 __all__ = ["Writer", "endpoints_file"]
 
@@ -154,7 +155,7 @@ class Writer:
         )
         self.store = self._make_store(builder)
         self.committer = Committer(
-            self.notes, self.journal, self.publisher, self.store.committed, self._fail
+            self.notes, self.journal, self.publisher, self._committed, self._fail
         )
         self.desk = Desk(
             settings,
@@ -169,8 +170,25 @@ class Writer:
         self.ending = Ending(
             settings, self.desk, self.journal, builder, self.committer, self.store, self.publisher
         )
+        self.vault = self._make_vault()
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
-        self.replies = Replies(self.port, answers, self.intake.refused, self.guard)
+        self.replies = Replies(
+            self.port, answers, self.intake.refused, self.guard, vault=self.vault
+        )
+
+    def _make_vault(self) -> VaultDesk:
+        vault = VaultDesk(
+            self.directory,
+            self.journal,
+            self.intake,
+            self.port,
+            self.boot,
+            self.guard,
+            period=self.settings.write_period,
+            durable=self.settings.durability == "fsync",
+        )
+        self.desk.vault, self.builder.others_reach = vault, vault.reaches
+        return vault
 
     def _make_store(self, builder: Builder) -> Store:
         settings = self.settings
@@ -248,12 +266,21 @@ class Writer:
         if events.data and self._has_room():
             self._take(self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE))
         self._remark()
+        self._deliver()
+        if events.requests:
+            self.replies.receive()
+            self._deliver()
+        self.replies.send_ready()
+
+    def _deliver(self) -> None:
         note = self.intake.collect()
         if not note.empty:
             self.notes.deliver(note)
-        if events.requests:
-            self.replies.receive()
-        self.replies.send_ready()
+
+    def _committed(self, lsn: int, nbytes: int, urgent: bool) -> None:
+        self.store.committed(lsn, nbytes, urgent)
+        if self.vault.waiting:
+            self.port.wake()
 
     def _take(self, frames: list[Frame]) -> None:
         if self.guard is None:
@@ -274,6 +301,7 @@ class Writer:
         full = waiting > self._limit_bytes // 2 and waiting + 2 * _BYTES_AT_ONCE > self._limit_bytes
         if full or self.intake.stalled:
             # They might otherwise wait for their time, or for bytes that have no room to come.
+            self.vault.checkpoint()
             self.store.flush(self.journal.last)
         if not (full or self._lagging()) or self.desk.trouble():
             return True
@@ -305,7 +333,8 @@ class Writer:
         self._tick_at = time.monotonic() + _TICK_SECONDS
         self._wall.look()
         self.desk.order_release(self.clock())
-        self.intake.tick(self.store.done_lsn)
+        self.vault.tick()
+        self.intake.tick(self.store.done_lsn, self.vault.kept)
         if self.guard is not None and self.guard.refresh():
             self.guard.cut = not self.port.cut_subscribers()
             self._rejoined_at = time.monotonic() + _REJOIN_SECONDS
@@ -364,6 +393,7 @@ class Writer:
         """End the run: what is committed goes into the files, and the files get their last name."""
         if not self.intake.end() and not self.ending.gives_up():
             return
+        self.vault.close()
         self.notes.deliver(self.intake.collect())
         self.notes.close()
         self._outlast(self.committer)

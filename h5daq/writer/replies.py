@@ -22,9 +22,11 @@ from h5daq.flow.requests import (
     encode_reply,
     id_of,
 )
+from h5daq.flow.roles import permission
 from h5daq.transports.base import Asked
 from h5daq.writer.answers import Answers, Later
 from h5daq.writer.guard import Guard
+from h5daq.writer.vaulting import VaultDesk
 
 __all__ = ["Replies"]
 
@@ -58,6 +60,8 @@ class Replies:
         How often one connection may ask.
     clock : callable
         Monotonic seconds.
+    vault : VaultDesk, optional
+        Who answers the verbs of the vault.
     """
 
     def __init__(
@@ -68,9 +72,11 @@ class Replies:
         guard: Guard | None = None,
         limit: RateLimit | None = None,
         clock: Callable[[], float] = time.monotonic,
+        vault: VaultDesk | None = None,
     ) -> None:
         self._port, self._answers, self._refused = port, answers, refused
         self._guard, self._limit, self._clock = guard, limit or RateLimit(), clock
+        self._vault = vault
         self._waiting: list[_Waiting] = []
 
     def receive(self) -> None:
@@ -80,6 +86,8 @@ class Replies:
 
     def send_ready(self) -> None:
         """Send the answers that can be given by now."""
+        if self._vault is not None:
+            self._vault.send_ready()
         due, self._waiting = _parted(self._waiting)
         for waiting in due:
             # A key that was taken off the list meanwhile gets nothing any more.
@@ -98,6 +106,11 @@ class Replies:
 
     def _answer(self, asked: Asked, request: Request) -> None:
         try:
+            if self._vault is not None and self._vault.knows(request):
+                self._check_rate(asked.identity)
+                self._check_key(asked.user, permission(request))
+                self._vault.take(asked, request)
+                return
             result = self._result(asked, request)
         except RequestError as error:
             failure = encode_failure(request.id, ErrorCode(error.code), str(error))

@@ -152,6 +152,7 @@ class Store(threading.Thread):
         self._follow(target)
         if self._is_due():
             self._checkpoint()
+        self._builder.release()
         if self._builder.pending:
             self._builder.apply_pending()
 

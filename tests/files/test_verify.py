@@ -14,10 +14,12 @@ from h5daq.files.verify import raw
 from h5daq.files.verify.file import Options, check_file
 from h5daq.files.verify.report import ERROR, NOTE, FileReport
 from h5daq.files.verify.telling import Collected
+from h5daq.flow.variables import Columns
 from h5daq.storage.layouts.run import RunFile
 from h5daq.storage.lock import DirectoryLock
 from h5daq.storage.redo import redo_path
 from h5daq.testing.runs import JOB, ROWS, START, begin_file, make_run, rows_from
+from h5daq.vault.tree import ROOT, Tree
 
 
 def check(path, **options):
@@ -350,6 +352,17 @@ def foreign(tmp_path):
         file["soft"] = h5py.SoftLink("/nowhere")
         file.create_dataset("objects", (2,), h5py.vlen_dtype("i4"), chunks=(1,))[0] = [1, 2]
     return path
+
+
+def test_a_dataset_of_the_vault_is_no_damaged_run(tmp_path):
+    columns = Columns.simple(["f [GHz]"], ["S21 [dB]"])
+    dataset = Tree(tmp_path, durable=False).new(ROOT, "scan", columns, now=0.0, lsn=7)
+    dataset.store.append(dataset.checked_rows([[1.0, 2.0]]))
+    dataset.store.checkpoint(1.0, 8)
+    dataset.store.close()
+    report = check(dataset.store.path)
+    assert not [finding for finding in report.findings if finding.severity != NOTE]
+    assert "Data Vault" in only(report, "foreign").text
 
 
 def test_a_foreign_file_is_named_as_such_and_checked(foreign):

@@ -12,6 +12,7 @@ from h5daq.flow.records import (
     MarkRecord,
     RunRecord,
     SealRecord,
+    VaultRecord,
     decode_record,
     encode_record,
     is_record,
@@ -25,7 +26,9 @@ RECORDS = st.one_of(
               st.dictionaries(st.text(), st.integers(-9, 9) | st.text() | st.lists(st.text()))),
     st.builds(SealRecord, IDS, TIMES, IDS),
     st.builds(EndRecord, TIMES, st.booleans()),
-    st.builds(MarkRecord, IDS),
+    st.builds(MarkRecord, IDS, IDS),
+    st.builds(VaultRecord, st.text(), st.text(), IDS, TIMES, st.lists(st.text()), st.text(),
+              st.dictionaries(st.text(), st.text()), st.binary(), st.none() | st.lists(st.text())),
 )  # fmt: skip
 
 

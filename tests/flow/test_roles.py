@@ -4,8 +4,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5daq.flow.roles import VERBS, Key, Role, exactly, may_ask, may_hear, may_send, refusal
+from h5daq.flow.requests import Request
+from h5daq.flow.roles import (
+    VERBS,
+    Key,
+    Role,
+    exactly,
+    may_ask,
+    may_hear,
+    may_send,
+    permission,
+    refusal,
+)
+from h5daq.vault.service import Service
 from h5daq.writer.answers import Answers
+
+VAULT_READING = (
+    "context", "forget", "cd", "dir", "open", "get", "get_ex", "get_ex_t", "variables",
+    "variables_ex", "row_type", "transpose_type", "get_version", "get_name", "parameters",
+    "get_parameter", "get_parameters", "get_comments", "get_tags", "dump_existing_sessions",
+    "signal",
+)  # fmt: skip
+VAULT_CHANGING = (
+    "mkdir", "new", "new_ex", "add", "add_ex", "add_ex_t", "add_parameter", "add_parameters",
+    "add_comment", "update_tags",
+)  # fmt: skip
 
 EXPECTED = {
     "ping": {"worker", "operator", "monitor"},
@@ -18,6 +41,8 @@ EXPECTED = {
     "set_write_period": {"operator"},
     "stop": {"operator"},
     "a_verb_that_is_not_decided_on": {"operator"},
+    **{verb: {"operator", "monitor"} for verb in VAULT_READING},
+    **{verb: {"operator"} for verb in VAULT_CHANGING},
 }
 
 
@@ -32,8 +57,22 @@ def test_a_role_may_ask_for_what_the_table_says(verb, role):
 
 
 def test_the_table_has_every_verb_that_the_writer_answers():
-    verbs = set(Answers(None, None, None)._verbs)
+    verbs = {*Answers(None, None, None)._verbs, *Service(None, None, None, None).verbs}
     assert verbs == set(VERBS) == set(EXPECTED) - {"a_verb_that_is_not_decided_on"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "verb"),
+    [
+        (Request(1, "cd", {"path": "a"}), "cd"),
+        (Request(1, "cd", {"path": "a", "create": True}), "mkdir"),
+        (Request(1, "open", {"name": "a", "append": True}), "add"),
+        (Request(1, "resume", ctx=1), "context"),
+        (Request(1, "resume"), "resume"),
+    ],
+)
+def test_a_verb_that_does_more_with_one_argument_needs_more(request_, verb):
+    assert permission(request_) == verb
 
 
 @pytest.mark.parametrize(

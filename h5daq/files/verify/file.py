@@ -20,7 +20,14 @@ import h5py
 from h5daq.errors import FileBusy, StorageError
 from h5daq.files.contents import LATE, LOST, TIME
 from h5daq.files.verify.head import Outside, check_head
-from h5daq.files.verify.layout import check_groups, check_root, head_of, is_run_file, whole
+from h5daq.files.verify.layout import (
+    check_groups,
+    check_root,
+    head_of,
+    is_dataset,
+    is_run_file,
+    whole,
+)
 from h5daq.files.verify.places import collect
 from h5daq.files.verify.raw import RawCheck
 from h5daq.files.verify.readback import Readback
@@ -151,7 +158,8 @@ class _Check:
         elif not self._limited.told_of("/"):
             # Where the root can't be read, nobody knows whose file it is.
             self._limited.told.facts({"what": "foreign"})
-            self._limited.add(NOTE, "foreign", "it was not made by h5daq: only HDF5 is checked")
+            kind = "a dataset of the Data Vault" if is_dataset(attrs) else "not made by h5daq"
+            self._limited.add(NOTE, "foreign", f"it is {kind}: only HDF5 is checked")
         for found in objects.values():
             if isinstance(found.node, h5py.Dataset):
                 self._collect(found, look, raw, complete=ours)

@@ -22,7 +22,7 @@ from h5daq.files.verify.walk import Walked
 from h5daq.flow.names import ROOT_ATTRIBUTES
 from h5daq.storage.layouts.run_attrs import LAYOUT_VERSION
 
-__all__ = ["check_groups", "check_root", "head_of", "is_run_file", "real", "whole"]
+__all__ = ["check_groups", "check_root", "head_of", "is_dataset", "is_run_file", "real", "whole"]
 
 _OWN = ("h5daq_version", "layout_version", "journal_lsn")
 """Root attributes that no other program sets."""
@@ -37,8 +37,13 @@ _RESTORE = "restore the file from a copy"
 
 
 def is_run_file(attrs: Mapping[str, Any]) -> bool:
-    """Whether a file with these root attributes is h5daq's."""
-    return any(name in attrs for name in _OWN)
+    """Whether a file with these root attributes holds a run of h5daq's."""
+    return any(name in attrs for name in _OWN) and not is_dataset(attrs)
+
+
+def is_dataset(attrs: Mapping[str, Any]) -> bool:
+    """Whether it holds a dataset of the Data Vault, which lie beside runs."""
+    return "Version" in attrs and not any(name in attrs for name in ("file_id", "layout_version"))
 
 
 def whole(value: Any) -> int | None:

@@ -40,6 +40,7 @@ from h5daq.storage.transaction import CommitInfo, TransactionFile
 __all__ = ["VaultFile"]
 
 _LSN = "journal_lsn"
+_MOST_PARTS = 512
 
 
 class VaultFile:
@@ -196,6 +197,9 @@ class VaultFile:
         if len(rows):
             self._waiting.append(rows)
             self.rows += len(rows)
+        if len(self._waiting) >= _MOST_PARTS:
+            # Rows that come one by one are looked for, and written, as one array.
+            self._waiting = [np.concatenate(self._waiting)]
 
     def add_parameters(self, texts: Mapping[str, str]) -> None:
         """Take parameters, whose names are new."""
@@ -257,6 +261,23 @@ class VaultFile:
             self._comments += self._new_comments
         self._commented = self._commented or bool(self._new_comments)
         self._waiting, self._new_parameters, self._new_comments = [], {}, []
+
+    def renumber(self, lsn: int) -> None:
+        """Say that the file reaches to entry `lsn`: its journal is gone, and a new one has begun.
+
+        Raises
+        ------
+        StorageError
+            If the file can't be written.
+        """
+        try:
+            with self._session.finishing() as file:
+                _write_lsn(file, lsn)
+            self._session.commit()
+        except StorageError:
+            self._session.abort()
+            raise
+        self.lsn = lsn
 
     def apply_pending(self) -> bool:
         """Bring a waiting checkpoint into the file, if nobody holds it open any more."""

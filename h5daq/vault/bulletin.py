@@ -1,0 +1,123 @@
+"""Who is told of what: notes to contexts that listen, and signals to everybody.
+
+Notes of a directory go to every context that is in it, one per event. Notes of a dataset go by the
+latch: at most one between two reads. What one request causes is gathered here, and is sent before
+its reply, when the change is committed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from h5daq.flow.latch import Kind, Latch, Telling
+from h5daq.flow.requests import Note
+from h5daq.vault.contexts import Context, ContextKey, Contexts, DatasetKey
+from h5daq.vault.names import VaultPath
+
+__all__ = ["DIRECTORY_KINDS", "Bulletin", "Signal", "Told"]
+
+DIRECTORY_KINDS = ("new-dir", "new-dataset", "tags-updated")
+"""Signals of directories; the others are the kinds of the latch."""
+
+Signal = tuple[str, str, dict[str, Any]]
+"""Kind, path and fields of what everybody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A note for a context; with what the latch is to hear of if it can't be sent."""
+
+    context: ContextKey
+    note: Note
+    telling: Telling[ContextKey, DatasetKey] | None = None
+
+
+class Bulletin:
+    """Gathers what a request causes.
+
+    Parameters
+    ----------
+    contexts : Contexts
+        Who is where.
+
+    Attributes
+    ----------
+    latch : Latch
+        Who is to be told of a dataset's news.
+    """
+
+    def __init__(self, contexts: Contexts) -> None:
+        self._contexts = contexts
+        self.latch: Latch[ContextKey, DatasetKey] = Latch()
+        self._told: list[Told] = []
+        self._signals: list[Signal] = []
+
+    def take(self) -> tuple[list[Told], list[Signal]]:
+        """What was gathered since the last time."""
+        told, signals = self._told, self._signals
+        self._told, self._signals = [], []
+        return told, signals
+
+    # -- listeners -------------------------------------------------------------------------------
+
+    def listen(self, context: Context, kind: str, mid: int | None) -> None:
+        """Register for a signal, or with None end that. A second registration changes nothing."""
+        if kind in DIRECTORY_KINDS:
+            if mid is None:
+                context.listens.pop(kind, None)
+            else:
+                context.listens.setdefault(kind, mid)
+        elif mid is None:
+            self.latch.disconnect(context.key, Kind(kind))
+        else:
+            self.latch.connect(context.key, Kind(kind), mid)
+
+    # -- directories -----------------------------------------------------------------------------
+
+    def new_dir(self, path: VaultPath) -> None:
+        """A directory was made."""
+        *above, name = path
+        fields = {"path": joined(tuple(above)), "name": name}
+        self._of_directory("new-dir", tuple(above), name, fields)
+
+    def new_dataset(self, path: VaultPath, name: str, labels: list[str]) -> None:
+        """A dataset was made."""
+        fields = {"path": joined(path), "name": name, "columns": labels}
+        self._of_directory("new-dataset", path, name, fields)
+
+    def tags_updated(self, path: VaultPath, directories: Any, datasets: Any) -> None:
+        """Tags have changed; each name comes with all its tags."""
+        payload = [[list(pair) for pair in directories], [list(pair) for pair in datasets]]
+        fields = {"path": joined(path), "directories": payload[0], "datasets": payload[1]}
+        self._of_directory("tags-updated", path, payload, fields)
+
+    def _of_directory(
+        self, kind: str, path: VaultPath, payload: Any, fields: dict[str, Any]
+    ) -> None:
+        for context in self._contexts.at(path):
+            if kind in context.listens:
+                note = Note(context.key[1], kind, context.listens[kind], payload)
+                self._told.append(Told(context.key, note))
+        self._signals.append((kind, joined(path), fields))
+
+    # -- datasets --------------------------------------------------------------------------------
+
+    def news(self, dataset: DatasetKey, kind: Kind, **fields: Any) -> None:
+        """Something was added to a dataset."""
+        self.tell(self.latch.news(dataset, kind))
+        path = joined((*dataset[0], dataset[1]))
+        self._signals.append((kind.value, path, {"path": path, **fields}))
+
+    def tell(self, tellings: list[Telling[ContextKey, DatasetKey]]) -> None:
+        """Notes that the latch asks for."""
+        for telling in tellings:
+            path, name = telling.dataset
+            payload = {"path": list(path), "name": name}
+            note = Note(telling.context[1], telling.kind.value, telling.mid, payload)
+            self._told.append(Told(telling.context, note, telling))
+
+
+def joined(path: VaultPath) -> str:
+    """A path as signals have it: without the root's empty name."""
+    return "/".join(path[1:])

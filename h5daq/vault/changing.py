@@ -1,0 +1,325 @@
+"""The vault's verbs that change something: each becomes a journal entry, and then takes effect.
+
+A change is checked whole before it is journaled. If the disk refuses it afterwards (a name that is
+too long, say) a second entry takes it back, and the client gets the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from h5daq.errors import (
+    BadArgument,
+    DirectoryExists,
+    NoDataset,
+    ReadOnly,
+    StorageError,
+    VaultError,
+)
+from h5daq.flow.latch import Kind
+from h5daq.flow.records import VaultRecord
+from h5daq.flow.requests import Request
+from h5daq.flow.variables import Columns
+from h5daq.flow.vaultwire import decode_columns
+from h5daq.vault.applying import Applier
+from h5daq.vault.arguments import pairs, text, texts
+from h5daq.vault.bulletin import Bulletin
+from h5daq.vault.contexts import Context, DatasetKey
+from h5daq.vault.dataset import Cursor, Dataset
+from h5daq.vault.labrad import from_data_url
+from h5daq.vault.live import Live
+from h5daq.vault.names import VaultPath, directory_file, numbered
+from h5daq.vault.rows import check_plain, from_columns
+from h5daq.vault.tags import as_list, changed
+from h5daq.vault.tree import ROOT, Tree
+
+__all__ = ["Changing"]
+
+_SHOWN, _SHOWN_TEXT = 64, 256
+"""Elements of an array, and characters of a text, that signals show at most."""
+
+Append = Callable[[VaultRecord], int]
+
+
+class Changing:
+    """Performs these verbs.
+
+    Parameters
+    ----------
+    tree : Tree
+        The directories.
+    live : Live
+        The open datasets.
+    bulletin : Bulletin
+        Tells the news.
+    append : callable
+        Journals a record; returns its lsn. Raises `StorageError` if that can't be done.
+    """
+
+    def __init__(self, tree: Tree, live: Live, bulletin: Bulletin, append: Append) -> None:
+        self._tree, self._live, self._bulletin = tree, live, bulletin
+        self._append, self._applier = append, Applier(tree, live)
+        self.verbs: dict[str, Callable[[Context, Request, float], Any]] = {
+            "mkdir": self._mkdir,
+            "new": self._new,
+            "new_ex": self._new_ex,
+            "add": self._add,
+            "add_ex": self._add,
+            "add_ex_t": self._add,
+            "add_parameter": self._add_parameter,
+            "add_parameters": self._add_parameters,
+            "add_comment": self._add_comment,
+            "update_tags": self._update_tags,
+        }
+
+    def _perform(self, record: VaultRecord) -> None:
+        """Journal a change and let it take effect."""
+        lsn = self._append(record)
+        try:
+            self._applier.apply(record, lsn)
+        except (VaultError, StorageError):
+            void = VaultRecord(
+                "void", record.session, record.id, record.time, [], args={"lsn": lsn}
+            )
+            self._append(void)
+            raise
+
+    # -- directories -----------------------------------------------------------------------------
+
+    def make_directories(
+        self, context: Context, request: Request, now: float, names: list[str]
+    ) -> VaultPath:
+        """Where `names` lead to; what is missing on the way is made."""
+        path, missing = context.path, list[VaultPath]()
+        for name in names:
+            path = (*path, name) if name else ROOT
+            if name and path not in missing and not self._tree.folders.exists(path):
+                missing.append(path)
+        if missing:
+            self._make(request, now, missing, list(path))
+        return path
+
+    def _mkdir(self, context: Context, request: Request, now: float) -> list[str]:
+        name = text(request.args, "name")
+        directory_file(name, self._tree.folders.suffix)
+        path = (*context.path, name)
+        if self._tree.folders.exists(path):
+            raise DirectoryExists(f"there is a directory {'/'.join(path)} already")
+        self._make(request, now, [path], list(path))
+        return list(path)
+
+    def _make(self, request: Request, now: float, made: list[VaultPath], result: Any) -> None:
+        args = {"directories": [list(path) for path in made]}
+        self._perform(
+            VaultRecord("mkdir", request.session, request.id, now, [], "", args, b"", result)
+        )
+        for path in made:
+            self._bulletin.new_dir(path)
+
+    def _update_tags(self, context: Context, request: Request, now: float) -> None:
+        args, path = request.args, context.path
+        changes, datasets = texts(args, "tags"), self._tagged(context, request)
+        session = self._tree.folders.session(path)
+        _, dirs_told = changed(session.directories, as_list(texts(args, "dirs")), changes)
+        _, sets_told = changed(session.datasets, as_list(datasets), changes)
+        as_list(changes)
+        if not dirs_told and not sets_told:
+            return
+        told = {"directories": dict(dirs_told), "datasets": dict(sets_told)}
+        self._perform(VaultRecord("tags", request.session, request.id, now, list(path), args=told))
+        self._bulletin.tags_updated(path, dirs_told, sets_told)
+
+    def _tagged(self, context: Context, request: Request) -> list[str]:
+        if request.args.get("datasets") is not None:
+            return texts(request.args, "datasets")
+        if context.dataset is None:
+            raise NoDataset("no dataset is open whose tags could be changed: name one")
+        if context.dataset[0] != context.path:
+            raise BadArgument("the open dataset is in another directory: go there, or name one")
+        return [context.dataset[1]]
+
+    # -- datasets --------------------------------------------------------------------------------
+
+    def _new(self, context: Context, request: Request, now: float) -> list[Any]:
+        columns = Columns.simple(*_variables(request))
+        title = text(request.args, "name") or "untitled"
+        return self._create(context, request, now, title, columns, extended=False)
+
+    def _new_ex(self, context: Context, request: Request, now: float) -> list[Any]:
+        columns = Columns.extended(*_variables(request))
+        title = text(request.args, "name")
+        return self._create(context, request, now, title, columns, extended=True)
+
+    def _create(
+        self,
+        context: Context,
+        request: Request,
+        now: float,
+        title: str,
+        columns: Columns,
+        *,
+        extended: bool,
+    ) -> list[Any]:
+        path = context.path
+        name = numbered(self._tree.next_number(path), title)
+        result = [list(path), name]
+        args = {
+            "title": title,
+            "extended": extended,
+            "independents": [
+                [c.label, list(c.shape), c.type, c.unit] for c in columns.independents
+            ],
+            "dependents": [
+                [c.label, c.legend, list(c.shape), c.type, c.unit] for c in columns.dependents
+            ],
+        }
+        self._perform(
+            VaultRecord(
+                "new", request.session, request.id, now, list(path), name, args, b"", result
+            )
+        )
+        self.look_at(context, (path, name), writing=True)
+        self._bulletin.latch.create(context.key, (path, name))
+        self._bulletin.new_dataset(path, name, [column.label for column in columns.all])
+        return result
+
+    def look_at(self, context: Context, key: DatasetKey | None, *, writing: bool = False) -> None:
+        """A context turns to a dataset, at its beginning, or to none."""
+        before = context.dataset
+        if key is not None:
+            self._live.enter(key)
+        context.dataset, context.cursor = key, Cursor(writing=writing)
+        if before is not None:
+            self._live.leave(before)
+
+    def _add(self, context: Context, request: Request, now: float) -> None:
+        key, dataset = self._opened(context)
+        if not context.cursor.writing:
+            raise ReadOnly(f"dataset {dataset.name!r} is open for reading: open it with append")
+        fields = decode_columns(request.args, request.frames)
+        if request.verb == "add":
+            check_plain(dataset.columns)
+            fields = _split(fields)
+        rows = from_columns(dataset.columns, fields)
+        file = self._live.prepare(key)
+        self._append(_rows_record(request, now, key, fields))
+        file.append(rows)
+        total = dataset.rows
+        self._bulletin.news(
+            key, Kind.DATA, rows=len(rows), total=total, last_time=now, last=_newest(dataset, rows)
+        )
+
+    # -- parameters and comments -----------------------------------------------------------------
+
+    def _add_parameter(self, context: Context, request: Request, now: float) -> None:
+        name = text(request.args, "name")
+        self._store_parameters(context, request, now, [(name, request.args.get("value"))])
+
+    def _add_parameters(self, context: Context, request: Request, now: float) -> None:
+        self._store_parameters(context, request, now, pairs(request.args, "params"))
+
+    def _store_parameters(
+        self, context: Context, request: Request, now: float, given: list[tuple[Any, Any]]
+    ) -> None:
+        key, dataset = self._opened(context)
+        file = self._live.prepare(key)
+        stored, error = _checked(dataset, given)
+        # As in the original, those before the first that can't be added stay, and nobody is told.
+        session = "" if error else request.session
+        if stored or not error:
+            record = VaultRecord(
+                "parameters", session, request.id, now, list(key[0]), key[1],
+                {"texts": list(stored.items())},
+            )  # fmt: skip
+            self._append(record)
+            file.add_parameters(stored)
+        if error is not None:
+            raise error
+        self._bulletin.news(key, Kind.PARAMETERS)
+
+    def _add_comment(self, context: Context, request: Request, now: float) -> None:
+        key, dataset = self._opened(context)
+        words, user = text(request.args, "comment"), text(request.args, "user", "anonymous")
+        comment = dataset.checked_comment(words, user, now)
+        file = self._live.prepare(key)
+        args = {"comment": words, "user": user}
+        self._append(
+            VaultRecord("comment", request.session, request.id, now, list(key[0]), key[1], args)
+        )
+        file.add_comments([comment])
+        self._bulletin.news(key, Kind.COMMENTS)
+
+    def _opened(self, context: Context) -> tuple[DatasetKey, Dataset]:
+        if context.dataset is None:
+            raise NoDataset("no dataset is open in this context: open one, or make one")
+        return context.dataset, self._live.open(context.dataset)
+
+
+def _rows_record(request: Request, now: float, key: DatasetKey, fields: list[Any]) -> VaultRecord:
+    names = [name for name in ("n", "columns", "text") if name in request.args]
+    args: dict[str, Any] = {name: request.args[name] for name in names}
+    data = bytes(request.frames[0]) if request.frames else b""
+    if request.verb == "add":
+        args["columns"] = [[column.dtype.str, []] for column in fields]
+        data = b"".join(column.tobytes() for column in fields)
+    return VaultRecord("add", request.session, request.id, now, list(key[0]), key[1], args, data)
+
+
+def _variables(request: Request) -> tuple[list[Any], list[Any]]:
+    found = [request.args.get(name) or [] for name in ("independents", "dependents")]
+    for variables in found:
+        if not isinstance(variables, list):
+            raise BadArgument(f"variables are a list, not {variables!r:.80}")
+    return found[0], found[1]
+
+
+def _split(fields: list[Any]) -> list[Any]:
+    """The columns of rows that came as one array of shape (rows, columns), as `get` gives them."""
+    if len(fields) == 1 and not isinstance(fields[0], list) and fields[0].ndim == 2:
+        return [np.ascontiguousarray(column) for column in fields[0].T]
+    return fields
+
+
+def _checked(
+    dataset: Dataset, given: list[tuple[Any, Any]]
+) -> tuple[dict[str, str], VaultError | None]:
+    """Parameters up to the first that can't be added, as the texts that they came as, and why."""
+    values, stored = list[tuple[Any, Any]](), dict[str, str]()
+    for name, url in given:
+        try:
+            value = _value(name, url)
+        except VaultError as error:
+            first, refused = dataset.checked_parameters(values)
+            return {known: stored[known] for known in first}, refused or error
+        values.append((name, value))
+        if isinstance(name, str):
+            stored.setdefault(name, url)
+    first, refused = dataset.checked_parameters(values)
+    return {known: stored[known] for known in first}, refused
+
+
+def _value(name: Any, url: Any) -> Any:
+    if not isinstance(url, str):
+        raise BadArgument(f"the value of parameter {name!r:.60} must be a LabRAD data URL")
+    return from_data_url(url)
+
+
+def _newest(dataset: Dataset, rows: NDArray[Any]) -> dict[str, Any]:
+    """The newest row, for who watches; long arrays are left out."""
+    if not len(rows):
+        return {}
+    pairs = zip(dataset.columns.all, rows[-1], strict=True)
+    return {column.label: _shown(value) for column, value in pairs if np.size(value) <= _SHOWN}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_SHOWN_TEXT]
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        array = np.stack([array.real, array.imag], axis=-1)
+    return array.tolist()

@@ -1,0 +1,140 @@
+"""The vault's verbs that look into the open dataset: rows page by page, columns, parameters.
+
+Rows go out by column, and at most `MAX_PAGE_BYTES` of them in one reply: where there are more, the
+reply says so, and the client asks again. Only the page that ends a reading counts as one for the
+latch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from h5daq.errors import BadParameter
+from h5daq.flow.latch import Kind
+from h5daq.flow.packing import Buffer
+from h5daq.flow.vaultwire import MAX_PAGE_BYTES, encode_columns
+from h5daq.vault.arguments import Args, flag, text, whole
+from h5daq.vault.bulletin import Bulletin
+from h5daq.vault.contexts import Context
+from h5daq.vault.dataset import Dataset
+from h5daq.vault.labrad import DATA_URL, to_data_url
+from h5daq.vault.legacy import parameter_value
+
+__all__ = ["Reading"]
+
+_TEXT_ROWS = 4096
+"""Most rows in a reply where there are texts: a message's lists are limited."""
+
+Answer = tuple[Any, list[Buffer]]
+
+
+class Reading:
+    """Performs these verbs.
+
+    Parameters
+    ----------
+    bulletin : Bulletin
+        Hears of each reading.
+    """
+
+    def __init__(self, bulletin: Bulletin) -> None:
+        self._bulletin = bulletin
+        self.verbs: dict[str, Callable[[Context, Dataset, Args], Any]] = {
+            "get": self._get,
+            "get_ex": self._get_ex,
+            "get_ex_t": self._get_ex_t,
+            "get_comments": self._get_comments,
+            "variables": lambda _context, dataset, _args: dataset.variables(),
+            "variables_ex": lambda _context, dataset, _args: dataset.variables_ex(),
+            "row_type": lambda _context, dataset, _args: dataset.row_type,
+            "transpose_type": lambda _context, dataset, _args: dataset.transpose_type,
+            "get_version": lambda _context, dataset, _args: dataset.version,
+            "get_name": lambda _context, dataset, _args: dataset.name,
+            "parameters": self._parameters,
+            "get_parameter": self._get_parameter,
+            "get_parameters": self._get_parameters,
+        }
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def _get(self, context: Context, dataset: Dataset, args: Args) -> Answer:
+        return self._page(context, dataset, args, lambda limit, over: [
+            dataset.get(context.cursor, limit, over)
+        ])  # fmt: skip
+
+    def _get_ex(self, context: Context, dataset: Dataset, args: Args) -> Answer:
+        return self._page(context, dataset, args, lambda limit, over: _fields(
+            dataset.get_ex(context.cursor, limit, over)
+        ))  # fmt: skip
+
+    def _get_ex_t(self, context: Context, dataset: Dataset, args: Args) -> Answer:
+        return self._page(context, dataset, args, lambda limit, over: list(
+            dataset.get_ex_t(context.cursor, limit, over)
+        ))  # fmt: skip
+
+    def _page(
+        self,
+        context: Context,
+        dataset: Dataset,
+        args: Args,
+        read: Callable[[int, bool], list[Any]],
+    ) -> Answer:
+        limit, over = whole(args, "limit"), flag(args, "start_over")
+        most = _most_rows(dataset)
+        columns = read(most if limit is None else min(limit, most), over)
+        while (rows := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
+            context.cursor.position -= rows
+            columns = read(rows // 2, False)
+        fields, frames = encode_columns(columns)
+        more = dataset.unread(context.cursor) and (limit is None or rows < limit)
+        if not more:
+            unread = dataset.unread(context.cursor)
+            self._bulletin.tell(self._bulletin.latch.read(context.key, Kind.DATA, unread))
+        return {**fields, "more": more}, frames
+
+    # -- comments and parameters -----------------------------------------------------------------
+
+    def _get_comments(self, context: Context, dataset: Dataset, args: Args) -> Any:
+        limit, over = whole(args, "limit"), flag(args, "start_over")
+        found = dataset.get_comments(context.cursor, limit, over)
+        unread = dataset.unread_comments(context.cursor)
+        self._bulletin.tell(self._bulletin.latch.read(context.key, Kind.COMMENTS, unread))
+        return [list(comment) for comment in found]
+
+    def _parameters(self, context: Context, dataset: Dataset, _args: Args) -> list[str]:
+        self._bulletin.latch.read(context.key, Kind.PARAMETERS, unread=False)
+        return dataset.parameters()
+
+    def _get_parameters(self, context: Context, dataset: Dataset, _args: Args) -> Any:
+        self._bulletin.latch.read(context.key, Kind.PARAMETERS, unread=False)
+        stored = dataset.store.parameters
+        return [[name, _url(value)] for name, value in stored.items()] or None
+
+    def _get_parameter(self, _context: Context, dataset: Dataset, args: Args) -> str:
+        name, exact = text(args, "name"), flag(args, "case_sensitive", True)
+        for known, value in dataset.store.parameters.items():
+            if known == name or (not exact and known.lower() == name.lower()):
+                return _url(value)
+        raise BadParameter(f"dataset {dataset.name!r} has no parameter {name!r}")
+
+
+def _fields(rows: np.ndarray[Any, Any]) -> list[Any]:
+    return [rows[name] for name in rows.dtype.names] if rows.dtype.names else [rows]
+
+
+def _most_rows(dataset: Dataset) -> int:
+    rows = max(1, MAX_PAGE_BYTES // dataset.columns.dtype.itemsize)
+    return min(rows, _TEXT_ROWS) if any(c.type == "s" for c in dataset.columns.all) else rows
+
+
+def _text_bytes(columns: list[Any]) -> int:
+    """At least as many bytes as the texts among the columns have, on the wire."""
+    return sum(4 * sum(map(len, column)) for column in columns if column.dtype.kind == "O")
+
+
+def _url(stored: str) -> str:
+    """A parameter as a data URL; old ones are the text of a Python value."""
+    return stored if stored.startswith(DATA_URL) else to_data_url(parameter_value(stored))

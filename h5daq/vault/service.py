@@ -1,0 +1,230 @@
+"""The Data Vault as a server: a client's request in, its answer and what others are told out.
+
+It has no socket, clock or thread: the writer brings the request and the time, and sends what comes
+back when it is committed. The verbs are in `reading` and `changing`; here is what they have in
+common, and how contexts come, move about and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from h5daq.errors import BadArgument, NoDataset, RequestError
+from h5daq.flow.answered import Answered
+from h5daq.flow.latch import Kind
+from h5daq.flow.packing import Buffer
+from h5daq.flow.requests import ErrorCode, Request
+from h5daq.vault.arguments import Args, flag, number, seconds, text, texts, whole
+from h5daq.vault.bulletin import DIRECTORY_KINDS, Bulletin, Signal, Told
+from h5daq.vault.changing import Append, Changing
+from h5daq.vault.contexts import LEASE, Context, ContextKey, Contexts
+from h5daq.vault.dataset import Dataset
+from h5daq.vault.live import Live
+from h5daq.vault.reading import Reading
+from h5daq.vault.tree import DEFAULT_FILTERS, Tree
+
+__all__ = ["Outcome", "Service"]
+
+_SIGNALS = (*DIRECTORY_KINDS, *(kind.value for kind in Kind))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request leads to.
+
+    Attributes
+    ----------
+    result, frames
+        Its answer.
+    told : list of Told
+        Notes to contexts, to be sent before the answer.
+    signals : list of (kind, path, fields)
+        What everybody is told.
+    """
+
+    result: Any = None
+    frames: list[Buffer] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+
+
+class Service:
+    """Answers the vault's verbs. One thread owns it.
+
+    Parameters
+    ----------
+    tree : Tree
+        The directories.
+    live : Live
+        The open datasets.
+    append : callable
+        Journals a `VaultRecord` and remembers its answer; returns its lsn.
+    answered : Answered
+        What was answered to changes.
+    boot : str
+        Names this life of the server.
+    """
+
+    def __init__(
+        self, tree: Tree, live: Live, append: Append, answered: Answered, boot: str = ""
+    ) -> None:
+        self._tree, self._live = tree, live
+        self._answered, self._boot = answered, boot
+        self.contexts = Contexts()
+        self.bulletin = Bulletin(self.contexts)
+        self._changing = Changing(tree, live, self.bulletin, append)
+        self._reading = Reading(self.bulletin)
+        self._own: dict[str, Callable[[Context, Args], Any]] = {
+            "context": self._context,
+            "forget": self._forget,
+            "resume": self._resume,
+            "dir": self._dir,
+            "open": self._open,
+            "get_tags": self._get_tags,
+            "signal": self._signal,
+            "dump_existing_sessions": lambda _context, _args: self._sessions(),
+        }
+        self.verbs = frozenset({"cd", *self._own, *self._changing.verbs, *self._reading.verbs})
+
+    def answer(self, request: Request, now: float, tick: float) -> Outcome:
+        """What a request leads to. What it changes is journaled, and not yet committed.
+
+        Parameters
+        ----------
+        request : Request
+            With one of `verbs`.
+        now, tick : float
+            Seconds since 1970-01-01 UTC, and monotonic seconds.
+
+        Raises
+        ------
+        VaultError, RequestError, StorageError, WireError
+            If it is refused.
+        """
+        known = self._answered.find(request.session, request.id)
+        if known is not None:
+            self.contexts.find(_key(request), tick)
+            return Outcome(known[0])
+        context = self._find(request, tick)
+        self.bulletin.take()
+        result, frames = self._perform(context, request, now)
+        return Outcome(result, frames, *self.bulletin.take())
+
+    def expire(self, tick: float) -> None:
+        """End the contexts whose clients are gone."""
+        for context in self.contexts.expired(tick):
+            self._end(context)
+
+    def failed(self, told: Told) -> None:
+        """A note could not be sent."""
+        if told.telling is not None:
+            self.bulletin.latch.failed(told.telling)
+
+    def _perform(self, context: Context, request: Request, now: float) -> tuple[Any, list[Buffer]]:
+        verb = request.verb
+        if verb == "cd":
+            return self._cd(context, request, now), []
+        if verb in self._changing.verbs:
+            return self._changing.verbs[verb](context, request, now), []
+        if verb in self._own:
+            return self._own[verb](context, request.args), []
+        found = self._reading.verbs[verb](context, self._dataset(context), request.args)
+        return found if verb in ("get", "get_ex", "get_ex_t") else (found, [])
+
+    # -- contexts --------------------------------------------------------------------------------
+
+    def _find(self, request: Request, tick: float) -> Context:
+        key = _key(request)
+        context = self.contexts.find(key, tick)
+        if request.verb == "context":
+            return self.contexts.make(key, tick, seconds(request.args, "lease", LEASE))
+        if context is not None:
+            return context
+        if flag(request.args, "fresh"):
+            return self.contexts.make(key, tick)
+        code = ErrorCode.CONTEXT_LOST
+        raise RequestError(
+            code,
+            code.wire_name,
+            f"{code.wire_name}: context {key[1]} has ended, or the writer has begun anew: say "
+            "'context', and open again what was open",
+        )
+
+    def _context(self, context: Context, _args: Args) -> dict[str, Any]:
+        return {"boot": self._boot, "lease": context.lease}
+
+    def _forget(self, context: Context, _args: Args) -> None:
+        self._end(context)
+
+    def _end(self, context: Context) -> None:
+        self.bulletin.latch.expire(context.key)
+        self._changing.look_at(context, None)
+        self.contexts.forget(context.key)
+
+    def _resume(self, context: Context, _args: Args) -> None:
+        self.bulletin.tell(self.bulletin.latch.resume(context.key))
+
+    def _signal(self, context: Context, args: Args) -> None:
+        kind = text(args, "kind")
+        if kind not in _SIGNALS:
+            raise BadArgument(f"no signal {kind!r:.40}; there are {', '.join(_SIGNALS)}")
+        self.bulletin.listen(context, kind, whole(args, "mid"))
+
+    def _sessions(self) -> list[str]:
+        paths = {"/".join(context.path) for context in self.contexts}
+        return sorted(paths | set(self._live.paths()))
+
+    # -- moving about ----------------------------------------------------------------------------
+
+    def _cd(self, context: Context, request: Request, now: float) -> list[str]:
+        target = request.args.get("path")
+        if type(target) is int:
+            context.path, _ = self._tree.step(context.path, target)
+        elif target is not None:
+            names = texts(request.args, "path")
+            if flag(request.args, "create"):
+                path = self._changing.make_directories(context, request, now, names)
+                context.path = path
+            else:
+                context.path, _ = self._tree.step(context.path, names)
+        return list(context.path)
+
+    def _dir(self, context: Context, args: Args) -> list[Any]:
+        filters = texts(args, "filters", DEFAULT_FILTERS)
+        if flag(args, "tags"):
+            found = self._tree.dir_tags(context.path, filters)
+            return [[list(pair) for pair in side] for side in found]
+        return [*self._tree.dir(context.path, filters)]
+
+    def _get_tags(self, context: Context, args: Args) -> list[Any]:
+        found = self._tree.get_tags(context.path, texts(args, "dirs"), texts(args, "datasets"))
+        return [[list(pair) for pair in side] for side in found]
+
+    # -- datasets --------------------------------------------------------------------------------
+
+    def _open(self, context: Context, args: Args) -> list[Any]:
+        by_number, append = type(args.get("name")) is int, flag(args, "append")
+        which = number(args, "name") if by_number else text(args, "name")
+        name, _ = self._tree.find(context.path, which)
+        key = (context.path, name)
+        dataset = self._live.open(key)
+        if append:
+            self._live.prepare(key)
+        self._changing.look_at(context, key, writing=append)
+        unread = [Kind.DATA] if dataset.rows else []
+        unread += [Kind.COMMENTS] if dataset.store.comments else []
+        self.bulletin.tell(self.bulletin.latch.open(context.key, key, unread))
+        return [list(context.path), name]
+
+    def _dataset(self, context: Context) -> Dataset:
+        if context.dataset is None:
+            raise NoDataset("no dataset is open in this context: open one by its name or number")
+        return self._live.open(context.dataset)
+
+
+def _key(request: Request) -> ContextKey:
+    if not request.session or not request.ctx:
+        raise BadArgument(f"{request.verb} is about a context: name a session, and a ctx from 1")
+    return request.session, request.ctx

@@ -1,0 +1,217 @@
+"""The vault's desk: nothing is answered before its commit, and nothing is let go of too early."""
+
+import errno
+import itertools
+
+import numpy as np
+import pytest
+
+from h5daq.errors import JournalFull, StorageError
+from h5daq.flow.ledger import Ledger
+from h5daq.flow.planner import Planner
+from h5daq.flow.requests import ErrorCode, Failure, Note, Reply, Request, decode_answer
+from h5daq.flow.rollover import Calendar
+from h5daq.flow.vaultwire import encode_columns
+from h5daq.storage.checkpoint import Builder, BuilderOptions
+from h5daq.storage.journal import Journal, MemoryJournal
+from h5daq.storage.layouts.datavault import VaultFile
+from h5daq.transports.base import Asked
+from h5daq.vault.replay import replay_vault
+from h5daq.vault.tree import ROOT, Tree
+from h5daq.writer.intake import Intake
+from h5daq.writer.vaulting import VaultDesk
+
+SIMPLE = {"independents": [["f", "GHz"]], "dependents": [["S21", "", "dB"]]}
+
+
+class SlowJournal(MemoryJournal):
+    """A journal in memory that is synced when somebody says so."""
+
+    reached = 0
+
+    @property
+    def synced(self):
+        return self.reached
+
+    def sync(self):
+        self.reached = self.last
+        return self.last
+
+
+class Port:
+    """Where answers go; it may be closed for some."""
+
+    def __init__(self):
+        self.sent, self.gone = [], set()
+
+    def reply(self, identity, frames):
+        if identity in self.gone:
+            return False
+        self.sent.append((identity, decode_answer([bytes(frame) for frame in frames])))
+        return True
+
+    def take(self):
+        sent, self.sent = self.sent, []
+        return sent
+
+
+class Bench:
+    def __init__(self, root, journal=None):
+        self.root, self.journal, self.port = root, journal or SlowJournal(), Port()
+        planner = Planner(
+            Calendar({"days": 1}), "{date_from}.h5", 0, 60.0, itertools.count().__next__
+        )
+        self.intake = Intake(self.journal, Ledger(), planner, "run", lambda: 1.0)
+        self.desk = VaultDesk(
+            root, self.journal, self.intake, self.port, "boot", durable=False, clock=lambda: 1.0
+        )
+        self.numbers = itertools.count(1)
+
+    def ask(self, who, verb, frames=(), **args):
+        request = Request(next(self.numbers), verb, args, 1, who, tuple(frames))
+        assert self.desk.knows(request)
+        self.desk.take(Asked(who.encode(), []), request)
+
+    def add(self, who, value):
+        fields, frames = encode_columns([np.array([value]), np.array([value])])
+        self.ask(who, "add", frames, **fields)
+
+    def done(self, who, verb, **args):
+        """Ask, commit, and see it done."""
+        self.ask(who, verb, **args)
+        self.journal.sync()
+        self.desk.send_ready()
+        assert isinstance(self.port.take()[-1][1], Reply)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    bench.done("anna", "context")
+    bench.done("anna", "new", name="scan", **SIMPLE)
+    yield bench
+    bench.desk.close()
+
+
+def test_nothing_is_answered_before_it_is_committed_and_the_order_stays(bench):
+    bench.add("anna", 1.0)
+    bench.ask("anna", "get_name")
+    bench.desk.send_ready()
+    assert bench.port.take() == []
+    assert bench.desk.waiting
+    bench.journal.sync()
+    bench.desk.send_ready()
+    assert [answer.result for _, answer in bench.port.take()] == [None, "00001 - scan"]
+    assert not bench.desk.waiting
+
+
+def test_many_adds_share_one_sync(bench):
+    for value in range(100):
+        bench.add("anna", float(value))
+    bench.journal.sync()
+    bench.desk.send_ready()
+    assert len(bench.port.take()) == 100
+
+
+def test_a_full_journal_refuses_the_change_and_nothing_of_it_stays(bench, monkeypatch):
+    def full(message):
+        raise JournalFull("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.journal, "append", full)
+        bench.add("anna", 1.0)
+        bench.ask("anna", "mkdir", name="a")
+        bench.desk.send_ready()
+        codes = [answer.code for _, answer in bench.port.take()]
+    assert codes == [ErrorCode.STORAGE, ErrorCode.STORAGE]
+    bench.ask("anna", "dir")
+    bench.ask("anna", "get")
+    bench.desk.send_ready()
+    listed, got = (answer.result for _, answer in bench.port.take())
+    assert (listed, got["n"]) == ([[], ["00001 - scan"]], 0)
+
+
+def test_a_note_to_a_client_that_is_gone_waits_for_its_resume(bench):
+    bench.done("ben", "context")
+    bench.done("ben", "open", name=1)
+    bench.done("ben", "signal", kind="data-available", mid=4)
+    bench.port.gone.add(b"ben")
+    bench.add("anna", 1.0)
+    bench.journal.sync()
+    bench.desk.send_ready()
+    bench.port.gone.clear()
+    bench.port.take()
+    bench.ask("ben", "resume")
+    bench.desk.send_ready()
+    note, reply = (answer for _, answer in bench.port.take())
+    assert isinstance(note, Note)
+    assert (note.mid, reply.result) == (4, None)
+
+
+def test_news_of_many_adds_wait_as_one_signal(bench):
+    bench.intake.collect()
+    for value in range(3):
+        bench.add("anna", float(value))
+    note = bench.intake.collect()
+    assert note.signals == []
+    news = note.news["00001 - scan"]
+    assert (news["rows"], news["total"], news["last"]["f"]) == (3, 3, 2.0)
+
+
+def test_the_journal_keeps_what_only_the_vault_still_needs(bench, tmp_path):
+    builder = Builder(bench.journal, None, 0, BuilderOptions(tmp_path, durable=False))
+    builder.others_reach = bench.desk.reaches
+    before = bench.journal.last
+    bench.add("anna", 1.0)
+    builder.advance(bench.journal.last)
+    builder.checkpoint()
+    assert bench.journal.oldest == before + 1
+    assert bench.desk.kept == before
+    bench.desk.checkpoint()
+    builder.release()
+    assert bench.journal.waiting_bytes == 0
+    assert bench.desk.kept == bench.journal.last
+
+
+def test_a_dataset_that_cant_be_written_is_said_and_tried_again(bench, monkeypatch):
+    def fails(*_args):
+        raise StorageError(errno.ENOSPC, "no space")
+
+    bench.add("anna", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(VaultFile, "_write", fails)
+        bench.desk.checkpoint()
+        assert "no space" in bench.desk.trouble
+        assert bench.desk.reaches() is not None
+    bench.desk.checkpoint()
+    assert not bench.desk.trouble
+    assert Tree(bench.root).open(ROOT, 1).rows == 1
+
+
+def test_what_ends_takes_nothing_more(bench):
+    bench.add("anna", 1.0)
+    bench.desk.close()
+    bench.add("anna", 2.0)
+    bench.desk.send_ready()
+    _, (_, last) = bench.port.take()
+    assert isinstance(last, Failure)
+    assert last.code == ErrorCode.NOT_RUNNING
+    assert Tree(bench.root).open(ROOT, 1).rows == 1
+
+
+def test_a_replay_may_be_broken_off_anywhere_and_doubles_nothing(tmp_path):
+    journal = Journal.open(tmp_path / "journal", durability="os")
+    bench = Bench(tmp_path, journal)
+    bench.done("anna", "context")
+    bench.done("anna", "new", name="scan", **SIMPLE)
+    for value in range(30):
+        bench.add("anna", float(value))
+        if value % 7 == 0:
+            bench.desk.checkpoint()
+    journal.sync()
+    bench.desk._live.close()
+    for _ in range(3):
+        replay_vault(journal, tmp_path, durable=False)
+    rows = Tree(tmp_path).open(ROOT, 1).store.read(0, 100)
+    assert rows["f0"].tolist() == list(map(float, range(30)))
+    journal.close()
