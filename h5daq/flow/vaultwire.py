@@ -104,7 +104,8 @@ def decode_columns(
     data = memoryview(frames[0]).cast("B") if frames else memoryview(b"")
     wanted = sum(n * kind.itemsize for kind in kinds if kind is not None)
     _need(len(data) == wanted, f"{len(data)} bytes of numbers where {wanted} are announced")
-    _need(len(texts) == kinds.count(None), "number of text columns")
+    # Not by ==: numpy takes None for the name of a dtype.
+    _need(len(texts) == sum(kind is None for kind in kinds), "number of text columns")
     return list(_cut(n, kinds, data, iter(texts)))
 
 
