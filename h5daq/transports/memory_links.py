@@ -155,7 +155,7 @@ class MemoryClientLink(End):
             return True
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        """The next answer or note; None after `timeout` seconds without one."""
+        """The next answer or note; None after `timeout` seconds without one, or when woken."""
         with self._net.changed:
             self._wait(timeout, lambda: bool(self.answers))
             return self.answers.popleft() if self.answers else None
