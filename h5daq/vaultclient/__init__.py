@@ -2,7 +2,7 @@
 
 Read downwards::
 
-    context     VaultContext: the verbs                                    (about: its half)
+    context     VaultContext: the verbs                   (its parts: about, moving)
     pipeline    adding rows without waiting for each answer
     signals     being told of news: callbacks, and signals to iterate
     place       where a context is, and how to come back there

@@ -1,6 +1,6 @@
 """What is said of datasets beside their rows: columns, parameters, comments, tags.
 
-One half of `VaultContext`; the other half is moving about and the rows.
+A part of `VaultContext`; what is wanted of a dataset that is not open is refused by the writer.
 """
 
 from __future__ import annotations
