@@ -41,7 +41,7 @@ class Errands:
     --------
     >>> errands = Errands()
     >>> errands.ask(7, [b"question"], now=0.0)
-    >>> errands.due(now=0.0), errands.due(now=0.5), errands.due(now=1.0)
+    >>> errands.due(now=0.0), errands.due(now=0.5), errands.due(now=1.1)
     ([(7, [b'question'])], [], [(7, [b'question'])])
     >>> errands.answered(7)
     2
