@@ -171,7 +171,7 @@ class Client(Closing):
         Raises
         ------
         RequestError
-            If the writer has no vault.
+            If the writer has no vault, or this client has too many contexts.
         NoAnswer
             If nothing comes in time.
 
@@ -185,6 +185,7 @@ class Client(Closing):
         """
         from h5daq.vaultclient import Courier, VaultContext
 
+        self.request("ping", timeout=timeout)  # a wrong key is told at once by this
         with self._lock:
             if self._courier is None:
                 self._courier = Courier(ClientLink(self.endpoint, self.keys))

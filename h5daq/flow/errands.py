@@ -68,10 +68,11 @@ class Errands:
                 errand.pause = max(errand.pause, min(2 * errand.pause, LONGEST_PAUSE_SECONDS))
         return found
 
-    def unsent(self, number: int, now: float) -> None:
-        """There was no room to send it: it is due again."""
-        errand = self._open[number]
-        errand.due, errand.sent = now, errand.sent - 1
+    def unsent(self, number: int, due: float) -> None:
+        """It was not sent, or not looked at: it is due again then."""
+        errand = self._open.get(number)
+        if errand is not None:
+            errand.due, errand.sent = due, errand.sent - 1
 
     def answered(self, number: int) -> int | None:
         """It has its answer. How often it was sent; None if nobody waits for it any more."""

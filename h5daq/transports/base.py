@@ -188,6 +188,9 @@ class ClientLink(_Closing, Protocol):
             After `timeout` seconds.
         """
 
+    def refusal(self) -> str:
+        """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
+
     def notes(self) -> list[list[bytes]]:
         """What came beside the answers, in order: notes to the client's contexts."""
 

@@ -170,6 +170,10 @@ class MemoryClientLink(End):
         """
         return self._exchange.request(frames, timeout)
 
+    def refusal(self) -> str:
+        """Why the writer lets nobody in: here it lets everybody in."""
+        return ""
+
     def notes(self) -> list[list[bytes]]:
         """What came beside the answers, in order: notes to the client's contexts."""
         return self._exchange.notes()

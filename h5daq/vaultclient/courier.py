@@ -36,7 +36,7 @@ from h5daq.transports.base import ClientLink
 __all__ = ["Answered", "Courier", "Hearer"]
 
 _FULL_SECONDS = 0.05
-"""Pause when the socket has no room."""
+"""Pause when the socket has no room, or the writer finds that it is asked too often."""
 
 _IDLE_SECONDS = 10.0
 
@@ -81,6 +81,13 @@ class Courier(Closing):
     ----------
     link : ClientLink
         Belongs to the courier from now on.
+
+    Attributes
+    ----------
+    session : str
+        Its session's name.
+    refusal : str
+        Why the writer lets nobody in by these keys, as far as is known; else empty.
     """
 
     def __init__(self, link: ClientLink) -> None:
@@ -92,6 +99,7 @@ class Courier(Closing):
         self._futures: dict[int, Future[Answered]] = {}
         self._held: dict[int, _Held] = {}
         self._ending = False
+        self.refusal = ""
         self._thread = threading.Thread(target=self._run, name="h5daq vault", daemon=True)
         self._thread.start()
 
@@ -146,6 +154,8 @@ class Courier(Closing):
                 while came is not None:
                     self._take(came)
                     came = self._link.receive(0.0)
+                if self._futures:
+                    self.refusal = self._link.refusal()
         with self._lock:
             left, self._futures = self._futures, {}
         for future in left.values():
@@ -186,6 +196,10 @@ class Courier(Closing):
             if held is not None:
                 held.hearer.hear(answer)
             return
+        if _too_often(answer):
+            with self._lock:
+                self._errands.unsent(answer.id, time.monotonic() + _FULL_SECONDS)
+            return
         with self._lock:
             sent = self._errands.answered(answer.id)
             future = self._futures.pop(answer.id, None)
@@ -202,6 +216,10 @@ class Courier(Closing):
             # It also fetches signals that could not be delivered meanwhile.
             held.asked = self.ask(ctx, "resume", {})
             held.asked.add_done_callback(partial(_look, held.hearer))
+
+
+def _too_often(answer: Reply | Failure) -> bool:
+    return isinstance(answer, Failure) and answer.code == ErrorCode.TOO_MANY_REQUESTS
 
 
 def _look(hearer: Hearer, done: Future[Answered]) -> None:

@@ -29,10 +29,11 @@ from h5daq.errors import (
     NoDataset,
     ParameterInUse,
     ReadOnly,
+    StorageError,
     VaultError,
 )
 from h5daq.flow.packing import Buffer
-from h5daq.flow.requests import Failure, Note
+from h5daq.flow.requests import ErrorCode, Failure, Note
 from h5daq.vaultclient.courier import Courier, Hearer
 
 __all__ = ["BEATS", "Answer", "Line"]
@@ -124,8 +125,10 @@ class Line:
         ------
         VaultError
             What the writer refuses, by its code; `ContextLost` if it knows this context no more.
-        RequestError
+        NotAllowed, RequestError
             What it refuses for other reasons.
+        StorageError
+            What it can't do for the state of its disk.
         NoAnswer
             If nothing comes in time, or an earlier change has no answer yet.
         """
@@ -222,14 +225,16 @@ class Line:
             raise NoAnswer(f"{verb}: the client or the context is closed") from None
         self._open = None
         if isinstance(answered.answer, Failure):
-            raise self._error(answered.answer)
+            raise self._error(verb, answered.answer)
         return Answer(answered.answer.result, answered.answer.frames, answered.sent == 1)
 
-    def _error(self, failure: Failure) -> H5daqError:
+    def _error(self, verb: str, failure: Failure) -> H5daqError:
         kind = _ERRORS.get(failure.code)
         if kind is ContextLost:
             self.lose()
             return self._loss()
+        if failure.code == ErrorCode.STORAGE:
+            return StorageError(f"{verb}: {failure.message}")
         return failure.error() if kind is None else kind(failure.message)
 
     def _loss(self) -> ContextLost:
@@ -241,7 +246,8 @@ class Line:
     def _silence(self, verb: str, timeout: float | None) -> NoAnswer:
         text = f"{verb}: no answer from {self._endpoint} within {timeout:g} s"
         if verb in _READING:
-            return NoAnswer(f"{text}; is the writer running there?")
+            why = self._courier.refusal or "is the writer running there?"
+            return NoAnswer(f"{text}; {why}")
         return NoAnswer(
             f"{text}. It may have been done, and goes on being asked for: settle() waits for "
             "the answer; asking again could do it twice"

@@ -121,8 +121,27 @@ class Rows:
         return as_table(self._read("get", limit, start_over))
 
     def get_ex(self, limit: int | None = None, start_over: bool = False) -> NDArray[Any]:
-        """The next rows of any dataset, as a structured array with the fields ``f0``, ``f1`` …"""
-        return structured(self._read("get_ex", limit, start_over))
+        """The next rows of any dataset, as `get` otherwise.
+
+        Returns
+        -------
+        ndarray
+            A structured array with the fields ``f0``, ``f1`` … (``tolist()`` makes tuples of it);
+            of a simple dataset the array that `get` returns.
+        """
+        with self._line.turn():
+            columns = self._read("get_ex", limit, start_over)
+            return as_table(columns) if self._simple(columns) else structured(columns)
+
+    def _simple(self, columns: list[Field]) -> bool:
+        """Whether these are rows of floats; or else one column, whose entries are arrays."""
+        column = columns[0] if len(columns) == 1 else None
+        if not isinstance(column, np.ndarray) or column.ndim != 2 or column.dtype.kind != "f":
+            return False
+        if self._place.width is None:
+            self._place.width = sum(map(len, self._line.ask("variables").result))
+        # An array of one element is a scalar to the vault, and so are all columns of simple rows.
+        return bool(column.shape[1] == self._place.width)
 
     def get_ex_t(
         self, limit: int | None = None, start_over: bool = False

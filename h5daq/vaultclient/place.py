@@ -26,7 +26,7 @@ class Opened:
 
 @dataclass(slots=True)
 class Place:
-    """A place in the vault.
+    """A place in the vault; `width` is the number of the dataset's columns, once it is known.
 
     Examples
     --------
@@ -37,6 +37,7 @@ class Place:
 
     path: tuple[str, ...] = ("",)
     opened: Opened | None = None
+    width: int | None = None
     rows: Position = field(default_factory=Position)
     comments: Position = field(default_factory=Position)
 
@@ -57,4 +58,4 @@ class Place:
         """A dataset was opened, and is read from its beginning."""
         path, name = result
         self.opened = Opened(tuple(path), name, append)
-        self.rows, self.comments = Position(), Position()
+        self.rows, self.comments, self.width = Position(), Position(), None

@@ -40,16 +40,16 @@ class FakeVault(threading.Thread):
         self.lose, self.page, self.lease = {}, 1000, 60.0
         self.rows, self.comments, self.dirs = {}, {}, {("",)}
         self.contexts, self.answered, self.asked = {}, {}, []
-        self.refuse = False
+        self.refuse, self.times = False, 0
         self.gate = threading.Event()
         self.gate.set()
 
     def run(self):
         while not self.ending:
             self.port.poll(1.0)
-            for identity, frames in self.port.receive_requests():
+            for asked in self.port.receive_requests():
                 self.gate.wait(60.0)
-                self.serve(identity, decode_request(frames))
+                self.serve(asked.identity, decode_request(asked.frames))
 
     def end(self):
         self.ending = True
@@ -61,8 +61,12 @@ class FakeVault(threading.Thread):
         self.contexts = {}
 
     def verbs(self, *names):
-        """Which requests came, without the signs of life; only those named, if any are."""
-        return [r.verb for r in self.asked if (r.verb in names if names else r.verb != "resume")]
+        """Which requests with one of these verbs came."""
+        return [
+            r.verb
+            for r in self.asked
+            if (r.verb in names if names else r.verb not in ("ping", "resume"))
+        ]
 
     def serve(self, identity, request):
         self.asked.append(request)
@@ -84,6 +88,8 @@ class FakeVault(threading.Thread):
 
     def do(self, identity, request):
         key = request.session, request.ctx
+        if request.verb == "ping":
+            return {}, []
         if request.verb == "context":
             fresh = {"path": [""], "open": None, "at": 0, "said": 0, "listens": {}}
             self.contexts.setdefault(key, fresh)
@@ -199,7 +205,20 @@ class FakeVault(threading.Thread):
         return self.context["open"][1]
 
     def do_variables(self, args, request):
+        columns = self.rows[self.context["open"]].shape[1]
+        return [["x", ""]] * columns, []
+
+    def do_row_type(self, args, request):
+        raise Refused(ErrorCode.INTERNAL, "no idea")
+
+    def do_get_version(self, args, request):
         raise Refused(ErrorCode.STORAGE, "the disk is full")
+
+    def do_transpose_type(self, args, request):
+        self.times += 1
+        if self.times < 3:
+            raise Refused(ErrorCode.TOO_MANY_REQUESTS, "wait")
+        return "(*v[])"
 
 
 @pytest.fixture

@@ -17,7 +17,9 @@ from h5daq.errors import (
     NoDataset,
     ReadOnly,
     RequestError,
+    StorageError,
 )
+from h5daq.vaultclient.rows import structured
 
 
 def test_a_context_goes_about_in_the_tree(vault):
@@ -83,16 +85,32 @@ def test_a_refusal_is_the_error_of_its_code(vault, do, error):
 
 
 def test_a_refusal_of_another_kind_is_a_request_error(vault):
-    with pytest.raises(RequestError, match="the disk is full") as caught:
-        vault.variables()
-    assert caught.value.code == 106
+    with pytest.raises(RequestError, match="no idea") as caught:
+        vault.row_type()
+    assert caught.value.code == 107
+
+
+def test_a_trouble_of_the_disk_is_a_storage_error(vault):
+    with pytest.raises(StorageError, match="get_version: the disk is full"):
+        vault.get_version()
+
+
+def test_who_asks_too_often_is_slowed_down_and_not_refused(vault, server):
+    assert vault.transpose_type() == "(*v[])"
+    assert server.times == 3
+
+
+def test_rows_of_floats_are_told_from_a_column_of_arrays(scan):
+    scan.add([1, 2])
+    assert scan.get_ex().tolist() == [[1, 2]]
+    assert structured([np.ones((4, 3)), ["a"] * 4])["f0"].shape == (4, 3)
 
 
 def test_rows_that_are_no_rows_are_refused_before_they_are_sent(scan, server):
     for given in ([["a", 1]], [[1, 2], [3]], 1 + 2j, None):
         with pytest.raises(BadData):
             scan.add(given)
-    assert "add" not in server.verbs()
+    assert not server.verbs("add")
 
 
 def test_a_large_add_goes_in_stretches(scan, server, monkeypatch):
