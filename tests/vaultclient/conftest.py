@@ -206,7 +206,7 @@ class FakeVault(threading.Thread):
 
     def do_variables(self, args, request):
         columns = self.rows[self.context["open"]].shape[1]
-        return [["x", ""]] * columns, []
+        return [[["x", ""]] * columns, []]
 
     def do_row_type(self, args, request):
         raise Refused(ErrorCode.INTERNAL, "no idea")
