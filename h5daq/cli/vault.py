@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from h5daq.cli.control import add_connection, client_of
 from h5daq.cli.parser import Arguments, Parser, Subparsers, add_command, add_json
 from h5daq.errors import BadArgument, NoAnswer
-from h5daq.files.times import iso
-from h5daq.monitor.words import clean
 
 if TYPE_CHECKING:
     from h5daq.vault.browse import Vault
@@ -55,8 +53,10 @@ def _add(
     actions: Subparsers, name: str, handler: Callable[[Arguments], int], **texts: str
 ) -> Parser:
     parser = add_command(actions, name, handler, **texts)
-    default = {"nargs": "?", "default": ""} if name == "ls" else {}
-    parser.add_argument("path", metavar="PATH", help="from the root of the vault", **default)
+    nargs = "?" if name == "ls" else None
+    parser.add_argument(
+        "path", metavar="PATH", nargs=nargs, default="", help="from the root of the vault"
+    )
     add_connection(parser)
     add_json(parser)
     return parser
@@ -175,6 +175,8 @@ def _ls(args: Arguments) -> int:
     if args.json:
         print(json.dumps({"directories": dict(directories), "datasets": dict(datasets)}))
         return 0
+    from h5daq.monitor.words import clean
+
     lines = [(f"{clean(name)}/", tags) for name, tags in directories]
     lines += [(clean(name), tags) for name, tags in datasets]
     for name, tags in lines:
@@ -230,6 +232,9 @@ def _comment(args: Arguments) -> int:
     if args.json:
         print(json.dumps(comments))
         return 0
+    from h5daq.files.times import iso
+    from h5daq.monitor.words import clean
+
     for said in comments[-1:] if args.text is not None else comments:
         print(f"{iso(said['time'])}  {clean(said['user'])}: {clean(said['comment'], 4000)}")
     return 0
@@ -248,7 +253,7 @@ def _tag(args: Arguments) -> int:
             vault.update_tags(changes, *chosen)
         found = vault.get_tags(*chosen)
     tags = dict([*found[0], *found[1]]).get(name, [])
-    print(json.dumps(tags) if args.json else clean(", ".join(tags)))
+    print(json.dumps(tags) if args.json else ", ".join(tags))
     return 0
 
 
@@ -265,6 +270,8 @@ def _param(args: Arguments) -> int:
     if args.json:
         print(json.dumps({name: plain(value) for name, value in found.items()}, default=str))
         return 0
+    from h5daq.monitor.words import clean
+
     for name, value in found.items():
         print(f"{clean(name)} = {clean(str(value), 4000)}")
     return 0

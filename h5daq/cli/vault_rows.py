@@ -23,7 +23,6 @@ from h5daq.vault.labrad import Quantity
 
 if TYPE_CHECKING:
     from h5daq.cli.vault import Source
-    from h5daq.flow.vaultwire import Field
 
 __all__ = ["Overview", "plain", "row_lines", "write"]
 
@@ -191,6 +190,6 @@ def _labels(columns: list[dict[str, Any]]) -> list[str]:
     return labels
 
 
-def _fields(block: NDArray[Any]) -> list[Field]:
+def _fields(block: NDArray[Any]) -> list[NDArray[Any]]:
     names = block.dtype.names
     return [block[name] for name in names] if names else list(block.T)
