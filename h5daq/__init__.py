@@ -28,6 +28,7 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     ├── worker        the process that reads one job
     ├── writer        the process that commits rows and makes files of them
     ├── client        requests to a writer, and its signals
+    ├── vaultclient   a context of the Data Vault, from a client's side
     ├── files         for people with files: open a recording, export, verify
     ├── monitor       one picture of a running system, and ways to look at it
     ├── daemon        DAQDaemon: starts, watches and stops writer and workers

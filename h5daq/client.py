@@ -189,8 +189,8 @@ class Client(Closing):
         with self._lock:
             if self._courier is None:
                 self._courier = Courier(ClientLink(self.endpoint, self.keys))
-            vault = VaultContext(self._courier, self.endpoint, timeout=timeout, lease=lease)
-            self._vaults.add(vault)
+        vault = VaultContext(self._courier, self.endpoint, timeout=timeout, lease=lease)
+        self._vaults.add(vault)
         return vault
 
     def close(self) -> None:

@@ -51,6 +51,14 @@ class Hearer(Protocol):
         """The writer knows the context no more."""
 
 
+class Tenant(Hearer, Protocol):
+    """A hearer whose context is kept alive."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody uses the context any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """An answer, and how often the question was sent until it came."""
@@ -63,7 +71,7 @@ class Answered:
 class _Held:
     """A context that is kept alive."""
 
-    hearer: Hearer
+    hearer: Tenant
     every: float
     due: float
     asked: Future[Answered] | None = None
@@ -127,7 +135,7 @@ class Courier(Closing):
         self._link.wake()
         return future
 
-    def hold(self, ctx: int, hearer: Hearer, every: float) -> None:
+    def hold(self, ctx: int, hearer: Tenant, every: float) -> None:
         """Keep a context alive by a word each `every` seconds, and give it what comes for it."""
         with self._lock:
             self._held[ctx] = _Held(hearer, every, time.monotonic() + every)
@@ -213,6 +221,10 @@ class Courier(Closing):
             due = [(c, held) for c, held in self._held.items() if held.due <= now and held.free]
         for ctx, held in due:
             held.due = now + held.every
+            if held.hearer.gone:
+                self.release(ctx)
+                self.ask(ctx, "forget", {})
+                continue
             # It also fetches signals that could not be delivered meanwhile.
             held.asked = self.ask(ctx, "resume", {})
             held.asked.add_done_callback(partial(_look, held.hearer))

@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 from h5daq.errors import (
     BadArgument,
@@ -98,7 +99,8 @@ class Line:
         self.timeout = timeout
         self.lost = self.closed = False
         self._courier, self._endpoint = courier, endpoint
-        self._contexts, self._hearer = contexts, hearer
+        # Weakly: the courier has the line, and a context that nobody uses any more is to end.
+        self._contexts, self._hearer = contexts, ref(hearer)
         self._ctx = 0
         self._open: tuple[str, Future[Any]] | None = None
 
@@ -186,15 +188,23 @@ class Line:
 
     # -- told by the courier -----------------------------------------------------------------------
 
+    @property
+    def gone(self) -> bool:
+        """Whether the context's user has let go of it without a `close`."""
+        return self._hearer() is None
+
     def hear(self, note: Note) -> None:
         """A note for the context."""
-        self._hearer.hear(note)
+        hearer = self._hearer()
+        if hearer is not None:
+            hearer.hear(note)
 
     def lose(self) -> None:
         """The writer knows the context no more."""
-        if not self.lost:
+        hearer = self._hearer()
+        if not self.lost and hearer is not None:
             self.lost = True
-            self._hearer.lose()
+            hearer.lose()
 
     # -- within ------------------------------------------------------------------------------------
 

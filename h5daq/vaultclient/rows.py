@@ -162,8 +162,9 @@ def size_of(columns: Sequence[Field]) -> int:
 
 def as_table(columns: Sequence[Field]) -> NDArray[np.float64]:
     """Rows of floats, of shape (rows, columns), from one column of rows or from several columns."""
-    flat = [np.asarray(column, dtype=np.float64) for column in columns]
-    return np.column_stack(flat)
+    if len(columns) == 1 and np.ndim(columns[0]) == 2:
+        return as_array(columns[0])
+    return np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
 
 
 def structured(columns: Sequence[Field]) -> NDArray[Any]:
@@ -177,9 +178,10 @@ def structured(columns: Sequence[Field]) -> NDArray[Any]:
 
 
 def as_array(column: Field) -> NDArray[Any]:
-    """A column as an array; texts as an array of objects."""
+    """A column as an array of one's own; texts as an array of objects."""
     if isinstance(column, np.ndarray):
-        return column
+        # As it came it is a view of the message.
+        return column if column.flags.writeable else column.copy()
     texts = np.empty(len(column), dtype=object)
     texts[:] = column
     return texts

@@ -100,7 +100,7 @@ def test_a_running_writer_takes_notes_and_is_followed(tmp_path, capsys):
         assert "warm" in said(capsys, "comment", "T1/1", "warm", "--user", "anna", *where)
         assert said(capsys, "tag", "T1/1", "star", "old", *where).split() == ["old,", "star"]
         assert json.loads(said(capsys, "tag", "T1", "^x", "--json", *where)) == ["x"]
-        said(capsys, "param", "T1/1", "power", "--unit=dBm", *where, "--", "-20.5")
+        said(capsys, "param", "T1/1", "power", "-20.5", "--unit=dBm", *where)
         assert "power" in said(capsys, "param", "T1/1", *where)
         found = json.loads(said(capsys, "param", "T1/1", "power", "--json", *where))
         assert found == {"power": {"value": -20.5, "unit": "dBm"}}

@@ -1,5 +1,6 @@
 """The verbs of a context, over a real socket: what goes out, what comes back, what is raised."""
 
+import gc
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -191,6 +192,14 @@ def test_a_process_that_forgets_to_close_ends_all_the_same(server):
 def test_a_short_lease_is_kept_alive_by_the_client(client, server, wait_until):
     with client.vault(timeout=60.0, lease=0.3):
         wait_until(lambda: sum(r.verb == "resume" for r in server.asked) >= 3)
+
+
+def test_a_context_that_nobody_uses_any_more_ends(client, server, wait_until):
+    vault = client.vault(timeout=60.0, lease=0.3)
+    assert len(server.contexts) == 1
+    del vault
+    gc.collect()
+    wait_until(lambda: not server.contexts)
 
 
 def test_a_loss_is_noticed_without_a_question(client, server, wait_until):
