@@ -92,7 +92,8 @@ class Rows:
 
     def _add(self, verb: str, columns: list[Field], wait: bool = True) -> None:
         with self._line.turn():
-            for page in pages(columns):
+            # Of nothing it is not known which columns it has; there is nothing to be done, either.
+            for page in pages(columns) if columns else ():
                 fields, frames = encode_columns(page)
                 self._line.ask(verb, fields, frames, wait=wait)
 

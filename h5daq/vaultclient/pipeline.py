@@ -16,7 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from h5daq.errors import BadArgument, BadData, H5daqError, NoAnswer
+from h5daq.errors import (
+    BadArgument,
+    BadData,
+    DataVersionMismatch,
+    H5daqError,
+    NoAnswer,
+    WireError,
+)
 from h5daq.flow.closing import Closing
 from h5daq.flow.vaultwire import MAX_PAGE_BYTES, Field
 from h5daq.vaultclient.rows import from_columns, from_floats, from_rows, joined, size_of
@@ -28,7 +35,7 @@ _MOST_AT_ONCE = MAX_PAGE_BYTES // 8
 
 _MOST_ROWS_AT_ONCE = 16_000
 
-_REFUSALS = (BadData, BadArgument)
+_REFUSALS = (BadData, BadArgument, DataVersionMismatch, WireError)
 """What one add may have done wrong and another right."""
 
 Send = Callable[[str, list[Field]], None]

@@ -32,7 +32,7 @@ _NUMBERS = "biufc"
 
 
 def from_floats(given: Any) -> list[Field]:
-    """What `add` takes, one row or several, as one column of rows.
+    """What `add` takes, one row or several, as one column of rows; of nothing, no columns.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def from_floats(given: Any) -> list[Field]:
     ((1, 2), '<f8')
     """
     array = _array(given, "add takes a row or a table of real numbers")
-    if array.size == 0:
-        return [np.empty((0, 1))]
+    if array.shape == (0,):
+        return []
     table = np.atleast_2d(array)
     if table.ndim != 2 or table.dtype.kind not in "biuf":
         raise BadData(

@@ -42,9 +42,9 @@ def test_columns_are_of_one_length():
         from_columns("ab")
 
 
-def test_nothing_is_a_table_without_rows():
-    assert len(from_floats([])[0]) == 0
-    assert from_rows([]) == []
+def test_nothing_has_no_columns_and_a_table_without_rows_has_its_own():
+    assert from_floats([]) == from_rows([]) == []
+    assert from_floats(np.empty((0, 2)))[0].shape == (0, 2)
 
 
 def test_a_long_text_among_many_takes_no_room_for_all():

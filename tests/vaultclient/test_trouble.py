@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from h5daq.errors import BadData, ContextLost, NoAnswer, NoDataset
+from h5daq.errors import BadData, ContextLost, NoAnswer, NoDataset, WireError
 
 
 def test_a_lost_answer_doubles_no_row(scan, server, impatient):
@@ -137,6 +137,17 @@ def test_a_bad_row_in_a_pipeline_is_left_out_alone_and_told(scan, server):
             rows.flush()
         rows.add([4, 4])
     assert scan.get()[:, 0].tolist() == [1, 2, 3, 4]
+
+
+def test_what_can_not_be_sent_holds_up_nothing_behind_it(scan):
+    rows = scan.pipeline(timeout=60.0)
+    rows.add_ex([(1.0, "half \ud800")])
+    with pytest.raises(WireError):
+        rows.flush()
+    rows.add([])
+    rows.add([1, 1])
+    rows.close()
+    assert scan.get().tolist() == [[1, 1]]
 
 
 def test_the_end_of_a_pipeline_raises_what_nobody_was_told(scan, server):

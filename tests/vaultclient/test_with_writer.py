@@ -92,6 +92,16 @@ def test_a_column_of_arrays_is_no_row_of_floats(vault):
     assert vault.get_ex()["f0"].tolist() == [[1.0, 2.0, 3.0]]
 
 
+def test_an_add_of_nothing_changes_nothing(vault):
+    vault.new("none", ["x"], ["y"])
+    for nothing in ([], np.empty((0, 2))):
+        vault.add(nothing)
+    vault.add_ex([])
+    vault.add_ex_t([[], []])
+    assert vault.get().shape == (0, 2)
+    assert vault.get_ex().shape == (0, 2)
+
+
 def test_another_client_is_told_of_new_rows_and_reads_them(vault, client):
     _, name = vault.new("live", ["x"], ["y"])
     with client.vault(timeout=60.0) as other:
