@@ -30,6 +30,8 @@ DTYPES = (
 )  # fmt: skip
 """Kinds of numbers that travel."""
 
+_SCALARS = {name: np.dtype(name) for name in DTYPES}
+
 Field = NDArray[Any] | list[str]
 """One column: numbers of shape (rows, …), or texts."""
 
@@ -150,7 +152,7 @@ def _kind(spec: Any) -> np.dtype[Any] | None:
     _need(isinstance(shape, list) and len(shape) <= MAX_DIMENSIONS, f"shape {shape!r:.60}")
     _need(all(type(length) is int and 0 < length < 1 << 31 for length in shape), "shape")
     _need(math.prod(shape) < 1 << 26, f"shape {shape!r:.60}")
-    return np.dtype((spec[0], tuple(shape)))
+    return np.dtype((spec[0], tuple(shape))) if shape else _SCALARS[spec[0]]
 
 
 def _texts(values: Any, n: int) -> list[str]:
