@@ -28,6 +28,7 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     ├── worker        the process that reads one job
     ├── writer        the process that commits rows and makes files of them
     ├── client        requests to a writer, and its signals
+    ├── vaultclient   a context of the Data Vault, from a client's side
     ├── files         for people with files: open a recording, export, verify
     ├── monitor       one picture of a running system, and ways to look at it
     ├── launcher      several machines by one configuration: hosts, ssh, clocks
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         BadParameter,
         ConfigError,
         ConfigKeyError,
+        ContextLost,
         DatasetNotFound,
         DataVersionMismatch,
         DirectoryExists,
@@ -98,6 +100,7 @@ __all__ = [
     "BadParameter",
     "ConfigError",
     "ConfigKeyError",
+    "ContextLost",
     "DAQDaemon",
     "DAQJob",
     "DAQJobExtern",

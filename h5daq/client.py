@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from h5daq.errors import NoAnswer, StorageError
 from h5daq.flow.closing import Closing
@@ -31,6 +32,9 @@ from h5daq.flow.requests import (
 from h5daq.flow.topics import parse, prefixes
 from h5daq.transports.locks import ClientKeys
 from h5daq.transports.zmq import ClientLink, SubscriberLink
+
+if TYPE_CHECKING:
+    from h5daq.vaultclient import Courier, VaultContext
 
 __all__ = ["SIGNAL_KINDS", "Client", "Signal", "Subscription", "connect", "subscribe"]
 
@@ -78,6 +82,8 @@ class Client(Closing):
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._link = ClientLink(endpoint, self.keys)
+        self._courier: Courier | None = None
+        self._vaults: WeakSet[VaultContext] = WeakSet()
 
     def request(self, verb: str, *, timeout: float = 10.0, **args: Any) -> Any:
         """Ask for something and wait for the answer.
@@ -151,9 +157,49 @@ class Client(Closing):
             self._signals = _reachable(endpoint, self.endpoint)
         return self._signals
 
-    def close(self) -> None:
-        """Let go of the connection."""
+    def vault(self, *, timeout: float = 30.0, lease: float | None = None) -> VaultContext:
+        """A context of the Data Vault, at its root; see `VaultContext`.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds that its verbs wait for an answer.
+        lease : float, optional
+            Seconds after which the writer forgets a context that gives no sign of life; by default
+            what the writer has set.
+
+        Raises
+        ------
+        RequestError
+            If the writer has no vault, or this client has too many contexts.
+        NoAnswer
+            If nothing comes in time.
+
+        Examples
+        --------
+        >>> import h5daq
+        >>> with h5daq.connect(directory="data") as client, client.vault() as vault:
+        ...     vault.cd(["qubit 3", "T1"], create=True)
+        ...     vault.new("decay", ["delay [us]"], ["P1"])
+        ...     vault.add([[0.0, 0.98], [1.0, 0.95]])  # doctest: +SKIP
+        """
+        from h5daq.vaultclient import Courier, VaultContext
+
+        self.request("ping", timeout=timeout)  # a wrong key is told at once by this
         with self._lock:
+            if self._courier is None:
+                self._courier = Courier(ClientLink(self.endpoint, self.keys))
+        vault = VaultContext(self._courier, self.endpoint, timeout=timeout, lease=lease)
+        self._vaults.add(vault)
+        return vault
+
+    def close(self) -> None:
+        """Let go of the connection, and of its contexts of the vault."""
+        for vault in list(self._vaults):
+            vault.close()
+        with self._lock:
+            if self._courier is not None:
+                self._courier.close()
             self._link.close()
 
 

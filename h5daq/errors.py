@@ -32,6 +32,7 @@ for the H5DAQ lineage keep working.
     │   ├── BadParameter         9   (LookupError) no parameter of that name
     │   ├── ParameterInUse       10  (ValueError) a parameter is never overwritten
     │   ├── DataVersionMismatch  11  that kind of dataset can't be read in this way
+    │   ├── ContextLost          103 the writer has forgotten this context: ``restore`` goes on
     │   └── BadArgument          102 (ValueError) a name, column or text that can't be stored
     │       └── LabradError      a value that has no LabRAD type, or bytes that are no such value
     └── StorageError             (OSError) files: disk full, locked, damaged, vanished
@@ -48,6 +49,7 @@ __all__ = [
     "BadParameter",
     "ConfigError",
     "ConfigKeyError",
+    "ContextLost",
     "DataVersionMismatch",
     "DatasetNotFound",
     "DirectoryExists",
@@ -262,6 +264,16 @@ class DataVersionMismatch(VaultError):
     """A dataset of that kind can't be read in this way; the text names the verb that can."""
 
     code = 11
+
+
+class ContextLost(VaultError):
+    """The writer has forgotten this context: it began anew, or heard nothing for too long.
+
+    What it had answered is kept, and what was asked in vain was not done. The context's `restore`
+    takes up where it was.
+    """
+
+    code = 103
 
 
 class BadArgument(VaultError, ValueError):

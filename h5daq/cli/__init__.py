@@ -21,7 +21,7 @@ __all__ = ["DONE", "FAILED", "MODULES", "WRONG", "main"]
 
 MODULES = (
     "demo", "check", "run", "processes", "host", "launch", "control", "watch", "keys", "metrics",
-    "look", "export", "verify", "recover",
+    "look", "export", "vault", "verify", "recover",
 )  # fmt: skip
 """Modules of this package that add commands, in the order of the help text."""
 

@@ -209,16 +209,18 @@ def publishing_from_a_thread_is_safe(transport: Transport, at: Endpoints) -> Non
 
 
 def a_bell_ends_a_wait(transport: Transport, at: Endpoints) -> None:
-    """Of the writer, a worker and a subscriber, from another thread and before the wait."""
+    """Of the writer and of each who talks to it, from another thread and before the wait."""
     with (
         writer(transport, at) as port,
         transport.worker(*for_worker(port), "tank") as link,
         subscriber(transport, port, [b"alarm/"]) as listener,
+        transport.client(port.endpoints.requests) as client,
     ):
         waits: list[tuple[Callable[[], None], Callable[[float], Any]]] = [
             (port.wake, port.poll),
             (link.wake, link.receive),
             (listener.wake, listener.receive),
+            (client.wake, client.receive),
         ]
         for wake, wait in waits:
             wake()

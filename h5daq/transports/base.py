@@ -168,13 +168,16 @@ class WriterPort(_Closing, Protocol):
 
 
 class ClientLink(_Closing, Protocol):
-    """A client's end, for one thread."""
+    """A client's end, for one thread, but for `wake`."""
 
     def send(self, frames: Sequence[Buffer]) -> bool:
         """Hand over a request without waiting; False if there is no room."""
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        """The next answer or note; None after `timeout` seconds without one."""
+        """The next answer or note; None after `timeout` seconds without one, or when woken."""
+
+    def wake(self) -> None:
+        """Make `receive` return early. From any thread."""
 
     def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
         """Send a request and wait for the answer with its id. Notes that come are kept.
@@ -184,6 +187,9 @@ class ClientLink(_Closing, Protocol):
         NoAnswer
             After `timeout` seconds.
         """
+
+    def refusal(self) -> str:
+        """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
 
     def notes(self) -> list[list[bytes]]:
         """What came beside the answers, in order: notes to the client's contexts."""

@@ -50,7 +50,7 @@ class Exchange:
         while (left := deadline - time.monotonic()) >= 0:
             answer = self._line.receive(left)
             if answer is None:
-                break
+                continue  # the time is up, or it was woken
             got = id_of(answer)
             if got == wanted:
                 return answer

@@ -155,7 +155,7 @@ class MemoryClientLink(End):
             return True
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        """The next answer or note; None after `timeout` seconds without one."""
+        """The next answer or note; None after `timeout` seconds without one, or when woken."""
         with self._net.changed:
             self._wait(timeout, lambda: bool(self.answers))
             return self.answers.popleft() if self.answers else None
@@ -169,6 +169,10 @@ class MemoryClientLink(End):
             After `timeout` seconds.
         """
         return self._exchange.request(frames, timeout)
+
+    def refusal(self) -> str:
+        """Why the writer lets nobody in: here it lets everybody in."""
+        return ""
 
     def notes(self) -> list[list[bytes]]:
         """What came beside the answers, in order: notes to the client's contexts."""

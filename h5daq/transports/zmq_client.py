@@ -14,6 +14,7 @@ from h5daq.flow.packing import Buffer
 from h5daq.transports.base import REQUEST_QUEUE, Signal
 from h5daq.transports.exchange import Exchange
 from h5daq.transports.locks import ClientKeys
+from h5daq.transports.wake import Bell
 from h5daq.transports.zmq_curve import show
 from h5daq.transports.zmq_handshakes import Handshakes
 from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
@@ -26,7 +27,7 @@ _STOP_SECONDS = 1.0
 
 
 class ClientLink(Closing):
-    """A client's end, for one thread.
+    """A client's end, for one thread, but for `wake`.
 
     Parameters
     ----------
@@ -43,12 +44,16 @@ class ClientLink(Closing):
             self._context, zmq.DEALER, send=REQUEST_QUEUE, receive=REQUEST_QUEUE
         )
         self._handshakes = Handshakes(self._context, self._socket, requests)
+        self._bell = Bell()
         try:
             show(self._socket, keys)
             connect(self._socket, requests)
         except ConfigError:
             self.close()
             raise
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._bell.fileno(), zmq.POLLIN)
         self._exchange = Exchange(self)
 
     def send(self, frames: Sequence[Buffer]) -> bool:
@@ -60,11 +65,19 @@ class ClientLink(Closing):
         return True
 
     def receive(self, timeout: float) -> list[bytes] | None:
-        """The next answer or note; None after `timeout` seconds without one."""
-        if not self._socket.poll(milliseconds(timeout)):
+        """The next answer or note; None after `timeout` seconds without one, or when woken."""
+        ready = dict(self._poller.poll(milliseconds(timeout)))
+        if self._bell.fileno() in ready:
+            self._bell.hear()
+        if self._socket in ready:
+            return self._socket.recv_multipart()
+        if not ready:
             self._handshakes.again()
-            return None
-        return self._socket.recv_multipart()
+        return None
+
+    def wake(self) -> None:
+        """Make `receive` return early. From any thread."""
+        self._bell.ring()
 
     def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
         """Send a request and wait for the answer with its id. Notes that come are kept.
@@ -88,6 +101,7 @@ class ClientLink(Closing):
         """Let go of the socket; what is not sent is dropped."""
         self._handshakes.close()
         self._socket.close(linger=0)
+        self._bell.close()
         self._context.term()
 
 

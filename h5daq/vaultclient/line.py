@@ -1,0 +1,264 @@
+"""One context's conversation with the writer: a request, then its answer or its error.
+
+A request whose answer is overdue stays open: the courier goes on asking under the same number, so
+that it is done once at most. As long as it is not known whether a change was made, no other
+request is let through, since the user would have to guess; `settle` waits on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import ref
+
+from h5daq.errors import (
+    BadArgument,
+    BadData,
+    BadParameter,
+    ContextLost,
+    DatasetNotFound,
+    DataVersionMismatch,
+    DirectoryExists,
+    DirectoryNotFound,
+    EmptyName,
+    H5daqError,
+    NoAnswer,
+    NoDataset,
+    ParameterInUse,
+    ReadOnly,
+    StorageError,
+    VaultError,
+)
+from h5daq.flow.packing import Buffer
+from h5daq.flow.requests import ErrorCode, Failure, Note
+from h5daq.vaultclient.courier import Courier, Hearer
+
+__all__ = ["BEATS", "Answer", "Line"]
+
+BEATS = 6
+"""Signs of life in the time of a lease."""
+
+_ERRORS: dict[int, type[VaultError]] = {
+    error.code: error
+    for error in (
+        NoDataset, DatasetNotFound, DirectoryExists, DirectoryNotFound, EmptyName, ReadOnly,
+        BadData, BadParameter, ParameterInUse, DataVersionMismatch, BadArgument, ContextLost,
+    )
+}  # fmt: skip
+
+_READING = frozenset(
+    (
+        "context", "forget", "resume", "dir", "open", "get", "get_ex", "get_ex_t", "variables",
+        "variables_ex", "row_type", "transpose_type", "get_version", "get_name", "parameters",
+        "get_parameter", "get_parameters", "get_comments", "get_tags", "dump_existing_sessions",
+        "signal",
+    )
+)  # fmt: skip
+"""Verbs of which it does no harm not to know whether they were done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the result, its frames, and whether the request was sent only once."""
+
+    result: Any
+    frames: tuple[Buffer, ...]
+    once: bool
+
+
+class Line:
+    """Requests in one context, one at a time; from any thread.
+
+    Parameters
+    ----------
+    courier : Courier
+        Carries them.
+    endpoint : str
+        The writer's, for texts.
+    contexts : iterator of int
+        Numbers of contexts that are not used yet.
+    hearer : Hearer
+        Gets the notes.
+    timeout : float
+        Seconds to wait for an answer.
+    """
+
+    def __init__(
+        self,
+        courier: Courier,
+        endpoint: str,
+        contexts: Iterator[int],
+        hearer: Hearer,
+        timeout: float,
+    ) -> None:
+        self._lock = threading.RLock()
+        self.timeout = timeout
+        self.lost = self.closed = False
+        self._courier, self._endpoint = courier, endpoint
+        # Weakly: the courier has the line, and a context that nobody uses any more is to end.
+        self._contexts, self._hearer = contexts, ref(hearer)
+        self._ctx = 0
+        self._open: tuple[str, Future[Any]] | None = None
+
+    def begin(self, lease: float | None) -> None:
+        """Have a new context, and keep it alive; one that was had before is let go."""
+        with self.turn():
+            self._courier.release(self._ctx)
+            self._ctx, self._open, self.lost = next(self._contexts), None, False
+            args = {} if lease is None else {"lease": lease}
+            granted = self.ask("context", args).result["lease"]
+            self._courier.hold(self._ctx, self, float(granted) / BEATS)
+
+    def ask(
+        self,
+        verb: str,
+        args: dict[str, Any] | None = None,
+        frames: Sequence[Buffer] = (),
+        *,
+        wait: bool = True,
+    ) -> Answer:
+        """Ask, and wait for the answer: for `timeout` seconds, or without `wait` for ever.
+
+        Raises
+        ------
+        VaultError
+            What the writer refuses, by its code; `ContextLost` if it knows this context no more.
+        NotAllowed, RequestError
+            What it refuses for other reasons.
+        StorageError
+            What it can't do for the state of its disk.
+        NoAnswer
+            If nothing comes in time, or an earlier change has no answer yet.
+        """
+        with self.turn():
+            self._check(verb)
+            self._open = verb, self._courier.ask(self._ctx, verb, args or {}, frames)
+            return self._answer(self.timeout if wait else None)
+
+    def settle(self, timeout: float | None = None) -> tuple[str, Any] | None:
+        """Wait for the answer to the last request, if that is overdue; its verb and result.
+
+        Raises
+        ------
+        NoAnswer
+            If it is not there in time, either.
+        VaultError
+            If it was refused after all.
+        """
+        with self.turn():
+            if self._open is None:
+                return None
+            verb, _ = self._open
+            return verb, self._answer(self.timeout if timeout is None else timeout).result
+
+    def close(self) -> None:
+        """Tell the writer that the context is done with; whether it hears of it is no matter."""
+        if self.closed:
+            return
+        self.closed = True
+        self._courier.release(self._ctx)
+        # Not in turn: a thread that waits for an answer is to wait no more.
+        if self._open is not None:
+            self._open[1].cancel()
+        if not self.lost:
+            self._courier.ask(self._ctx, "forget", {})
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Have the line alone; what other threads ask waits.
+
+        Raises
+        ------
+        NoAnswer
+            If another thread has it for too long.
+        """
+        if not self._lock.acquire(timeout=self.timeout):
+            raise NoAnswer(
+                f"another thread has waited for an answer from {self._endpoint} in this context "
+                f"for {self.timeout:g} s; is the writer running there?"
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    # -- told by the courier -----------------------------------------------------------------------
+
+    @property
+    def gone(self) -> bool:
+        """Whether the context's user has let go of it without a `close`."""
+        return self._hearer() is None
+
+    def hear(self, note: Note) -> None:
+        """A note for the context."""
+        hearer = self._hearer()
+        if hearer is not None:
+            hearer.hear(note)
+
+    def lose(self) -> None:
+        """The writer knows the context no more."""
+        hearer = self._hearer()
+        if not self.lost and hearer is not None:
+            self.lost = True
+            hearer.lose()
+
+    # -- within ------------------------------------------------------------------------------------
+
+    def _check(self, verb: str) -> None:
+        if self.closed:
+            raise NoAnswer(f"{verb}: this context of the vault is closed")
+        if self.lost:
+            raise self._loss()
+        if self._open is None:
+            return
+        earlier, future = self._open
+        if future.done() or earlier in _READING:
+            self._answer(self.timeout)
+        else:
+            raise NoAnswer(
+                f"{verb}: whether {earlier} was done is not known yet. settle() waits for its "
+                "answer; asking for it again could do it twice"
+            )
+
+    def _answer(self, timeout: float | None) -> Answer:
+        assert self._open is not None
+        verb, future = self._open
+        try:
+            answered = future.result(timeout)
+        except TimeoutError:
+            raise self._silence(verb, timeout) from None
+        except CancelledError:
+            raise NoAnswer(f"{verb}: the client or the context is closed") from None
+        self._open = None
+        if isinstance(answered.answer, Failure):
+            raise self._error(verb, answered.answer)
+        return Answer(answered.answer.result, answered.answer.frames, answered.sent == 1)
+
+    def _error(self, verb: str, failure: Failure) -> H5daqError:
+        kind = _ERRORS.get(failure.code)
+        if kind is ContextLost:
+            self.lose()
+            return self._loss()
+        if failure.code == ErrorCode.STORAGE:
+            return StorageError(f"{verb}: {failure.message}")
+        return failure.error() if kind is None else kind(failure.message)
+
+    def _loss(self) -> ContextLost:
+        return ContextLost(
+            f"the writer at {self._endpoint} has forgotten this context: it was started anew, or "
+            "heard nothing of it for longer than the lease. restore() takes up where it was"
+        )
+
+    def _silence(self, verb: str, timeout: float | None) -> NoAnswer:
+        text = f"{verb}: no answer from {self._endpoint} within {timeout:g} s"
+        if verb in _READING:
+            why = self._courier.refusal or "is the writer running there?"
+            return NoAnswer(f"{text}; {why}")
+        return NoAnswer(
+            f"{text}. It may have been done, and goes on being asked for: settle() waits for "
+            "the answer; asking again could do it twice"
+        )
