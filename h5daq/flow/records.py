@@ -11,7 +11,7 @@ message from a socket can pass for a record, whatever it holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import msgpack
@@ -99,6 +99,13 @@ _KINDS: dict[str, type[Any]] = {
     "end": EndRecord,
     "mark": MarkRecord,
 }
+_TYPES: dict[str, type[Any] | tuple[type[Any], ...]] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "bool": bool,
+    "dict[str, Any]": dict,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -121,10 +128,18 @@ def decode_record(message: bytes | memoryview) -> Record:
     FileDamaged
         If the entry is no record that this version knows.
     """
-    fields: Mapping[str, Any] = msgpack.unpackb(message, strict_map_key=False)
     try:
-        values = {key: value for key, value in fields.items() if key != "j"}
-        record: Record = _KINDS[fields["j"]](**values)
-    except (KeyError, TypeError) as error:
+        given: Mapping[str, Any] = msgpack.unpackb(message, strict_map_key=False)
+        values = {key: value for key, value in given.items() if key != "j"}
+        record: Record = _KINDS[given["j"]](**values)
+        _check_types(record)
+    except (KeyError, TypeError, ValueError, AttributeError, msgpack.UnpackException) as error:
         raise FileDamaged(f"the journal holds a record that can't be read: {error}") from error
     return record
+
+
+def _check_types(record: Record) -> None:
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if not isinstance(value, _TYPES[str(each.type)]):
+            raise TypeError(f"{each.name} is {value!r:.60}")
