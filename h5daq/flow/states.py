@@ -16,7 +16,7 @@ _MOST = 2**63 - 1
 _MOST_CAUSES = 100
 """Causes of loss that a job has at most; the rest are counted as ``other``."""
 
-_MOST_RESTARTS = 1000
+_MOST_RESTARTS = 100
 """Restarts of a job that are kept, the newest; those before are only counted."""
 
 
