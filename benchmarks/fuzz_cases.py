@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -68,7 +69,10 @@ def try_out(
 def _in_child(target: Target, seed: int, first: int, n: int) -> Iterator[dict[str, Any]]:
     """What a child says of its trials, and of the one that it did not come back from."""
     readable, writable = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # The child of a process with threads: it takes no lock of theirs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         os.close(readable)
         _trials(target, seed, range(first, n), writable)

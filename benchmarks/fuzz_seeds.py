@@ -91,6 +91,7 @@ class WorkerMessages:
             "v": 1, "k": "status", "job": job, "inc": inc, "state": "reading", "overruns": 3,
             "counts": {"getter": self._dice.randint(0, 3), "overflow": 7}, "held": 10,
             "late": 0.001, "cmd": 0, "message": "fine", "rss": 1, "cpu": 0.1,
+            "jumps": [[self._now(), 3.5]], "end": 10, "earlier": 0, "spooled": 0,
         }  # fmt: skip
 
     def log(self, job: str, inc: int) -> dict[str, Any]:

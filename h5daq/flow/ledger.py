@@ -139,7 +139,7 @@ class Ledger:
         try:
             if check_group(head.job) != head.job:
                 raise JobValueError(f"job {head.job!r}: not a normal group path")
-            others = {n: list(j.schema.labels) for n, j in self.jobs.items() if n != head.job}
+            others = {n: j.schema.labels for n, j in self.jobs.items() if n != head.job}
             check_collision(others, head.job, list(schema.labels))
             check_attrs(head.fields.get("attrs") or {}, head.job)
         except (JobValueError, ConfigError) as error:

@@ -116,7 +116,7 @@ class Desk:
     def _renumber(self, job: str, above: int) -> None:
         orders = self._orders[job]
         for order in orders:
-            self._last_seq = order["seq"] = max(self._last_seq, above) + 1
+            order["seq"] = self._last_seq[job] = max(self._last_seq[job], above) + 1
         self._publisher.send("command", job, **orders[0])
 
     def repeat_orders(self) -> None:
