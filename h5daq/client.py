@@ -236,7 +236,7 @@ def connect(
     path = home / ".h5daq" / "endpoints.json"
     try:
         known = json.loads(path.read_text())
-        endpoints = known["requests"], known["signals"]
+        endpoints = _address(known["requests"]), _address(known["signals"])
     except FileNotFoundError as error:
         raise _nobody(home, f"there is no {path}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -266,6 +266,12 @@ def _is_over(directory: Path, known: dict[str, Any]) -> bool:
     if isinstance(parent, int) and is_alive(parent):
         return False
     return DirectoryLock(directory).abandoned()
+
+
+def _address(known: object) -> str:
+    if not isinstance(known, str):
+        raise TypeError(f"{known!r:.60} is no address")
+    return known
 
 
 class Subscription(Closing):

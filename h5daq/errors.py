@@ -78,6 +78,8 @@ __all__ = [
     "WireError",
 ]
 
+_MAX_WIRE_TEXT = 1000
+
 
 class H5daqError(Exception):
     """Base of all errors of h5daq."""
@@ -135,7 +137,8 @@ class WireError(H5daqError, ValueError):
     """
 
     def __init__(self, message: str, cause: str = "malformed") -> None:
-        super().__init__(message)
+        # It goes to logs, statuses and back over sockets, and may quote what a stranger sent.
+        super().__init__(message[:_MAX_WIRE_TEXT])
         self.cause = cause
 
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 
 import h5py
 
-from h5daq.errors import ConfigError, StorageError
+from h5daq.errors import ConfigError, FileDamaged, H5daqError, StorageError
 from h5daq.files.contents import FileHead, GroupInfo, group_names, read_group, read_head
 from h5daq.files.order import Run, runs_of
 from h5daq.storage.opening import open_for_reading
@@ -195,6 +195,11 @@ class Catalog:
 
     @contextmanager
     def _open_path(self, path: Path) -> Iterator[h5py.File]:
+        with _damage_named(path), self._opened(path) as file:
+            yield file
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[h5py.File]:
         if path in self._held:
             yield self._held[path]
             return
@@ -217,6 +222,19 @@ class Catalog:
         for file in self._held.values():
             file.close()
         self._held.clear()
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """What HDF5 says of a file that it can't read on, as an error that names the file."""
+    try:
+        yield
+    except H5daqError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        said = str(error.args[0]) if error.args else type(error).__name__
+        text = f"it can't be read ({said}); `h5daq verify` tells what is damaged"
+        raise FileDamaged(errno.EIO, text, str(path)) from error
 
 
 def _signature(path: Path) -> tuple[int, ...]:

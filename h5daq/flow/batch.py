@@ -24,6 +24,8 @@ EARLIEST = -62_135_596_800.0
 LATEST = 253_402_300_800.0
 """Each row is younger (seconds: the year 10000)."""
 
+_LONG_TEXT = 64 << 10
+
 ColumnData = NDArray[Any] | list[str]
 """The values of one column: an array whose first axis counts rows, or strings."""
 
@@ -90,7 +92,7 @@ class Batch:
         schema : Schema
             Of the job.
         max_elements : int
-            Arrays with more elements are left out.
+            Arrays with more elements are left out, and so are texts of over 64 Ki characters.
 
         Returns
         -------
@@ -101,11 +103,11 @@ class Batch:
             return {}
         pairs = zip(schema.columns, self.columns, strict=True)
         small = (
-            (column.label, values)
+            (column.label, values[self.n - 1])
             for column, values in pairs
             if math.prod(column.shape) <= max_elements
         )
-        return {label: _plain(values[self.n - 1]) for label, values in small}
+        return {label: _plain(value) for label, value in small if not _is_long(value)}
 
 
 def _empty_at(rows: Rows, n: int) -> int:
@@ -116,6 +118,10 @@ def _pick(column: ColumnData, rows: Rows, chosen: NDArray[np.intp]) -> ColumnDat
     if isinstance(column, list):
         return column[rows] if isinstance(rows, slice) else [column[int(i)] for i in chosen]
     return column[rows]
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str | bytes) and len(value) > _LONG_TEXT
 
 
 def _plain(value: Any) -> Any:

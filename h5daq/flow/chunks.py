@@ -38,8 +38,12 @@ MAX_CHUNK_BYTES = 1024 * 1024
 MAX_USER_CHUNK_BYTES = 64 * 1024 * 1024
 """Most bytes of a chunk that a user asks for: each column buffers one."""
 
+MAX_BUFFERED_BYTES = 512 * 1024 * 1024
+"""Most bytes of one such chunk of each of a job's columns."""
+
 _CHECKPOINTS_PER_CHUNK = 4
 _BATCH_SECONDS = 0.02
+_MOST_RATE = 1e9
 
 
 def expected_rows(rows: int, span: float, period: float, mode: str, write_period: float) -> int:
@@ -63,11 +67,14 @@ def expected_rows(rows: int, span: float, period: float, mode: str, write_period
         return rows * _CHECKPOINTS_PER_CHUNK
     rate = rows / max(span, period, _BATCH_SECONDS)
     if period > 0.0:
-        rate = max(rate, 1.0 / period)
+        # What a worker says of itself may be any number.
+        rate = max(rate, min(1.0 / period, _MOST_RATE))
     return max(1, math.ceil(rate * write_period * _CHECKPOINTS_PER_CHUNK))
 
 
-def chunk_rows(row_bytes: int, expected: int, user: int | None = None) -> int:
+def chunk_rows(
+    row_bytes: int, expected: int, user: int | None = None, whole_row_bytes: int = 0
+) -> int:
     """Rows of a chunk.
 
     Parameters
@@ -77,7 +84,9 @@ def chunk_rows(row_bytes: int, expected: int, user: int | None = None) -> int:
     expected : int
         Rows expected in a few checkpoints.
     user : int, optional
-        The user's ``chunk_length``; taken as it is up to 64 MiB.
+        The user's ``chunk_length``; taken as it is up to 64 MiB, or 512 MiB over all columns.
+    whole_row_bytes : int
+        Bytes of one row of all columns.
 
     Returns
     -------
@@ -85,7 +94,8 @@ def chunk_rows(row_bytes: int, expected: int, user: int | None = None) -> int:
         At least 1; 1 KiB to 1 MiB unless the user or a single row says otherwise.
     """
     if user:
-        return max(1, min(user, MAX_USER_CHUNK_BYTES // max(1, row_bytes)))
+        alone = MAX_USER_CHUNK_BYTES // max(1, row_bytes)
+        return max(1, min(user, alone, MAX_BUFFERED_BYTES // max(1, row_bytes, whole_row_bytes)))
     wanted = min(max(expected * row_bytes, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES)
     return max(1, wanted // max(1, row_bytes))
 

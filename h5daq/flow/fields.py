@@ -7,6 +7,7 @@ a newer peer may send more; one that is listed has the right type, or the messag
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from h5daq.flow.schema import check_group
 __all__ = ["PUBLISHED", "WORKER", "Kinds", "check_fields"]
 
 _MOST_ROWS = 1 << 62
+_MOST_ORDERS = 1 << 53
 _MOST_CHARACTERS = 64 * 1024
 _MOST_DEPTH = 8
 
@@ -32,6 +34,11 @@ def _is_count(value: object) -> bool:
 
 def _is_some(value: object) -> bool:
     return type(value) is int and 0 < value <= _MOST_ROWS
+
+
+def _is_seq(value: object) -> bool:
+    # The next order's number is above it, and must be one too.
+    return type(value) is int and 0 <= value <= _MOST_ORDERS
 
 
 def _is_number(value: object) -> bool:
@@ -114,6 +121,7 @@ class _Type:
 
 _UINT64 = _Type(_is_uint64, "a whole number of 64 bits without sign")
 _COUNT = _Type(_is_count, "a whole number from 0")
+_SEQ = _Type(_is_seq, "a whole number from 0 to 2^53")
 _NUMBER = _Type(_is_number, "a finite number")
 _TEXT = _Type(_is_text, f"a text of up to {_MOST_CHARACTERS} characters")
 _BOOL = _Type(_is_bool, "true or false")
@@ -152,7 +160,7 @@ WORKER: Kinds = {
     "skip": {**_FROM, "first": _must(_COUNT), "n": _SOME, "cause": _LOSS},
     "status": {
         **_FROM, "state": _TEXT, "counts": _COUNTS, "overruns": _COUNT, "held": _COUNT,
-        "late": _NUMBER, "cmd": _COUNT, "message": _TEXT, "held_bytes": _COUNT,
+        "late": _NUMBER, "cmd": _SEQ, "message": _TEXT, "held_bytes": _COUNT,
         "late_median": _NUMBER, "cpu": _NUMBER, "rss": _COUNT, "jumps": _JUMPS,
         "end": _COUNT, "earlier": _COUNT, "spooled": _COUNT, "spooled_bytes": _COUNT,
     },
@@ -202,5 +210,5 @@ def check_fields(kind: str, wanted: Fields, given: Mapping[str, Any]) -> None:
                 raise WireError(f"{kind} without {name!r}", cause="field")
         elif not rule.test(given[name]):
             raise WireError(
-                f"{kind}: {name!r} is {rule.said}, not {given[name]!r:.60}", cause="field"
+                f"{kind}: {name!r} is {rule.said}, not {reprlib.repr(given[name])}", cause="field"
             )

@@ -41,6 +41,12 @@ from h5daq.flow.wire import Head, decode_head, rows_of
 
 __all__ = ["Effect", "Ended", "FileState", "JobState", "Ledger", "Place", "Sealed", "Verdict"]
 
+MAX_JOBS = 4096
+"""Most jobs of one run: each is named in every heartbeat and every status."""
+
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException)
+"""What anything may be that is not as it should be, where it was thought to be ours."""
+
 
 class Verdict(Enum):
     """What the writer does with a worker's message."""
@@ -130,10 +136,13 @@ class Ledger:
         schema = Schema.from_wire(head.fields.get("schema"))
         if job is not None and job.speaker == head.inc and job.schema == schema:
             return Verdict.KNOWN
+        if job is None and len(self.jobs) >= MAX_JOBS:
+            text = f"job {head.job!r}: this run has {MAX_JOBS} jobs, and takes no more"
+            raise WireError(text, cause="limit")
         try:
             if check_group(head.job) != head.job:
                 raise JobValueError(f"job {head.job!r}: not a normal group path")
-            others = {n: list(j.schema.labels) for n, j in self.jobs.items() if n != head.job}
+            others = {n: j.schema.labels for n, j in self.jobs.items() if n != head.job}
             check_collision(others, head.job, list(schema.labels))
             check_attrs(head.fields.get("attrs") or {}, head.job)
         except (JobValueError, ConfigError) as error:
@@ -210,18 +219,19 @@ class Ledger:
         job.last_time, job.next = known.last_time, known.next
         job.skipped, job.counts, job.restarts = known.skipped, known.counts, known.restarts
         job.jumps = known.jumps
+        job.restarted = known.restarted
         if spooled:
             # It tells of rows of the past; the job is still what its own worker said.
             job.inc, job.met, job.host, job.pid = known.inc, known.met, known.host, known.pid
         elif known.met and known.inc != job.inc and self.run is not None:
             time = float(fields.get("time") or known.last_time or self.run.start)
-            job.restarts.append((time, str(fields.get("cause") or "restarted")))
+            job.restart(time, str(fields.get("cause") or "restarted"))
 
     def _skip(self, head: Head) -> None:
         job = self.jobs[head.job]
         missing = head.first + head.n - job.next[head.inc]
         cause = str(head.fields.get("cause") or "skipped")
-        job.skipped[cause] = job.skipped.get(cause, 0) + missing
+        job.skip(cause, missing)
         job.next[head.inc] = head.first + head.n
 
     def _status(self, job: JobState, head: Head) -> None:
@@ -350,19 +360,30 @@ class Ledger:
 
     @classmethod
     def restore(cls, snapshot: bytes | None) -> Ledger:
-        """The ledger that a snapshot describes; an empty one for None."""
+        """The ledger that a snapshot describes; an empty one for None.
+
+        Raises
+        ------
+        FileDamaged
+            If it is no snapshot.
+        """
         ledger = cls()
-        if snapshot is None:
-            return ledger
+        try:
+            if snapshot is not None:
+                ledger._restore(snapshot)
+        except _UNREADABLE as error:
+            raise FileDamaged(f"the journal's snapshot can't be read: {error}") from error
+        return ledger
+
+    def _restore(self, snapshot: bytes) -> None:
         state = msgpack.unpackb(snapshot, strict_map_key=False)
-        ledger.run = RunRecord(**state["run"]) if state["run"] else None
-        ledger.ended = state["ended"]
-        ledger.archive = state["archive"]
-        ledger.files = [FileState(**file) for file in state["files"]]
-        ledger.last_file, ledger.last_end, ledger.last_following = state["last"]
-        ledger.answered = Answered.restore(state.get("answered", []))
+        self.run = RunRecord(**state["run"]) if state["run"] else None
+        self.ended = state["ended"]
+        self.archive = state["archive"]
+        self.files = [FileState(**file) for file in state["files"]]
+        self.last_file, self.last_end, self.last_following = state["last"]
+        self.answered = Answered.restore(state.get("answered", []))
         for fields in state["jobs"]:
             fields["schema"] = Schema.from_wire(fields["schema"])
             fields["restarts"] = [(time, cause) for time, cause in fields["restarts"]]
-            ledger.jobs[fields["job"]] = JobState(**fields)
-        return ledger
+            self.jobs[fields["job"]] = JobState(**fields)

@@ -9,6 +9,7 @@ Whatever is wrong with the bytes, the outcome is one `WireError`; nothing else i
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any, TypeVar
 
 import msgpack
@@ -181,7 +182,7 @@ class _Walk:
         for _ in range(_within(self._do("read_map_header"), MAX_PAIRS)):
             key = self._do("unpack")
             if not isinstance(key, str) or key in pairs:
-                raise WireError(f"key {key!r:.40} twice, or no text", cause="key")
+                raise WireError(f"key {reprlib.repr(key)} twice, or no text", cause="key")
             pairs[key] = self._value(is_block=key == block)
         if self._position != len(self._view):
             raise WireError("bytes after the message's end", cause="trailing")

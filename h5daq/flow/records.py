@@ -11,7 +11,7 @@ message from a socket can pass for a record, whatever it holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgpack
@@ -122,6 +122,16 @@ _KINDS: dict[str, type[Any]] = {
     "mark": MarkRecord,
     "vault": VaultRecord,
 }
+_TYPES: dict[str, type[Any] | tuple[type[Any], ...]] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "bool": bool,
+    "bytes": bytes,
+    "list[str]": list,
+    "dict[str, Any]": dict,
+    "Any": object,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
@@ -145,10 +155,18 @@ def decode_record(message: bytes | memoryview) -> Record:
     FileDamaged
         If the entry is no record that this version knows.
     """
-    fields: Mapping[str, Any] = msgpack.unpackb(message, strict_map_key=False)
     try:
-        values = {key: value for key, value in fields.items() if key != "j"}
-        record: Record = _KINDS[fields["j"]](**values)
-    except (KeyError, TypeError) as error:
+        given: Mapping[str, Any] = msgpack.unpackb(message, strict_map_key=False)
+        values = {key: value for key, value in given.items() if key != "j"}
+        record: Record = _KINDS[given["j"]](**values)
+        _check_types(record)
+    except (KeyError, TypeError, ValueError, AttributeError, msgpack.UnpackException) as error:
         raise FileDamaged(f"the journal holds a record that can't be read: {error}") from error
     return record
+
+
+def _check_types(record: Record) -> None:
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if not isinstance(value, _TYPES[str(each.type)]):
+            raise TypeError(f"{each.name} is {value!r:.60}")

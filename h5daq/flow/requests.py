@@ -9,6 +9,7 @@ context it speaks for, not by its socket, so that it can come back on another on
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -41,6 +42,7 @@ MAX_FRAMES = 256
 
 _VERB = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _MAX_ID = 1 << 63
+_MAX_SAID = 4096
 
 
 class ErrorCode(IntEnum):
@@ -164,7 +166,8 @@ def encode_reply(
 
 def encode_failure(request_id: int | None, code: ErrorCode, message: str) -> list[Buffer]:
     """The frames that say: not done, and why. The id is None if the request could not be read."""
-    error = {"code": int(code), "name": code.wire_name, "message": message}
+    # It may quote what was asked for, of any length; a failure must never be too long to be told.
+    error = {"code": int(code), "name": code.wire_name, "message": message[:_MAX_SAID]}
     head = {"v": VERSION, "id": -1 if request_id is None else request_id}
     return [pack({**head, "ok": False, "error": error})]
 
@@ -219,7 +222,7 @@ def _open(frames: Sequence[Buffer]) -> tuple[dict[str, Any], tuple[Buffer, ...]]
     head = read_map(frames[0])
     version = head.get("v")
     if type(version) is not int or version != VERSION:
-        raise WireError(f"version {version!r:.40}, not {VERSION}", cause="version")
+        raise WireError(f"version {reprlib.repr(version)}, not {VERSION}", cause="version")
     return head, tuple(frames[1:])
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from h5daq.errors import ReadingError
 from h5daq.flow.batch import EARLIEST, LATEST
-from h5daq.flow.schema import Column, Schema
+from h5daq.flow.schema import MAX_TEXT_BYTES, Column, Schema
 
 __all__ = [
     "MAX_TEXT_BYTES",
@@ -27,9 +27,6 @@ __all__ = [
     "convert",
     "text_bytes",
 ]
-
-MAX_TEXT_BYTES = 12 * 1024 * 1024
-"""Most bytes of all texts of one row, in UTF-8."""
 
 Row = tuple[Any, ...]
 """One value per column, ``time`` first: numpy scalars or arrays of the column's dtype, or str."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -26,6 +27,7 @@ from h5daq.errors import JobTypeError, JobValueError, WireError
 __all__ = [
     "MAX_COLUMNS",
     "MAX_ROW_BYTES",
+    "MAX_TEXT_BYTES",
     "TIME",
     "Column",
     "Schema",
@@ -47,6 +49,9 @@ MAX_NAME_BYTES = 255
 
 MAX_GROUP_BYTES = 1024
 """Most bytes of a whole group path, in UTF-8."""
+
+MAX_TEXT_BYTES = 12 * 1024 * 1024
+"""Most bytes of all texts of one row, in UTF-8."""
 
 MAX_TEXT = 4096
 """Most characters of a unit or a description."""
@@ -92,11 +97,18 @@ def check_group(group: object) -> str:
     if not isinstance(group, str):
         raise JobTypeError(f"group must be a string, not {type(group).__name__}")
     path = group.strip("/")
+    # First, as it may be anybody's text of any length.
+    if len(path) > MAX_GROUP_BYTES:
+        raise _too_long(path)
     for part in path.split("/"):
         _check_name(part, f"group {group!r}: part")
     if len(path.encode()) > MAX_GROUP_BYTES:
-        raise JobValueError(f"group {path[:40]!r}… is longer than {MAX_GROUP_BYTES} bytes")
+        raise _too_long(path)
     return path
+
+
+def _too_long(path: str) -> JobValueError:
+    return JobValueError(f"group {path[:40]!r}… is longer than {MAX_GROUP_BYTES} bytes")
 
 
 def _check_name(name: object, what: str) -> str:
@@ -305,7 +317,7 @@ class Schema:
 
 def _check_distinct(labels: list[str]) -> None:
     if len(set(labels)) != len(labels):
-        twice = sorted({label for label in labels if labels.count(label) > 1})
+        twice = sorted(label for label, count in Counter(labels).items() if count > 1)
         raise JobValueError(f"labels must differ; more than once: {', '.join(twice)}")
 
 
@@ -315,6 +327,9 @@ def _column_from_wire(wire: object) -> Column:
     label, dtype, shape = wire.get("label"), wire.get("dtype"), wire.get("shape", [])
     if not isinstance(label, str) or not isinstance(dtype, str) or not isinstance(shape, list):
         raise WireError("schema: a column has label, dtype and shape", cause="schema")
+    if len(label) > MAX_NAME_BYTES or len(shape) > _MAX_DIMENSIONS:
+        # What follows says them in full.
+        raise WireError(f"schema: label {label[:40]!r}… or its shape is too long", cause="schema")
     # Only the names of the list go to numpy: its parser also takes records and whole structures.
     if dtype != _TEXT and not _NAMED_DTYPE.fullmatch(dtype):
         raise WireError(f"schema: unknown dtype {dtype[:40]!r}", cause="schema")

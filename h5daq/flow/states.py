@@ -13,6 +13,12 @@ __all__ = ["FileState", "JobState"]
 _MOST = 2**63 - 1
 """Counts are kept as int64; what peers claim may add up to more."""
 
+_MOST_CAUSES = 100
+"""Causes of loss that a job has at most; the rest are counted as ``other``."""
+
+_MOST_RESTARTS = 100
+"""Restarts of a job that are kept, the newest; those before are only counted."""
+
 
 Jump = Sequence[float]
 """When a worker's clock was set, by the clock after it, and by how many seconds."""
@@ -38,6 +44,7 @@ class JobState:
 
     ``inc`` is its newest worker, ``spooled`` the incarnation whose spool that worker reads out
     before it says hello itself. ``met`` is whether ``inc`` itself said hello in this run.
+    ``restarted`` counts all restarts, ``restarts`` has the newest.
     """
 
     job: str
@@ -58,6 +65,7 @@ class JobState:
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
     restarts: list[tuple[float, str]] = field(default_factory=list)
     jumps: dict[int, list[Jump]] = field(default_factory=dict)
+    restarted: int = 0
     met: bool = True
     spooled: int | None = None
 
@@ -77,5 +85,22 @@ class JobState:
         total = dict(self.skipped)
         for counts in self.counts.values():
             for cause, n in counts.items():
-                total[cause] = total.get(cause, 0) + n
+                _count(total, cause, n)
         return {cause: min(n, _MOST) for cause, n in total.items()}
+
+    def skip(self, cause: str, n: int) -> None:
+        """Count numbered rows that will never come."""
+        _count(self.skipped, cause, n)
+
+    def restart(self, time: float, cause: str) -> None:
+        """Note a restart of its worker."""
+        self.restarted = max(self.restarted, len(self.restarts)) + 1
+        self.restarts.append((time, cause))
+        del self.restarts[:-_MOST_RESTARTS]
+
+
+def _count(causes: dict[str, int], cause: str, n: int) -> None:
+    # Each becomes an attribute of the file, and its name is anybody's choice.
+    known = cause in causes or len(causes) < _MOST_CAUSES
+    cause = cause if known else "other"
+    causes[cause] = causes.get(cause, 0) + n

@@ -11,6 +11,7 @@ the code meets a well-formed message or one `WireError` that names the cause.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,8 @@ from h5daq.errors import WireError
 from h5daq.flow.batch import EARLIEST, LATEST, Batch, ColumnData
 from h5daq.flow.fields import PUBLISHED, WORKER, Kinds, check_fields
 from h5daq.flow.packing import MAX_MESSAGE_BYTES, Buffer, check_size, pack, read_map
-from h5daq.flow.schema import Column, Schema
+from h5daq.flow.schema import MAX_TEXT_BYTES, Column, Schema
+from h5daq.flow.topics import parse
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
@@ -31,6 +33,7 @@ __all__ = [
     "Head",
     "decode",
     "decode_head",
+    "decode_signal",
     "encode",
     "encode_rows",
     "rows_of",
@@ -104,6 +107,22 @@ def decode(message: Buffer) -> dict[str, Any]:
     return {k: bytes(v) if isinstance(v, memoryview) else v for k, v in fields.items()}
 
 
+def decode_signal(topic: bytes, message: Buffer) -> dict[str, Any]:
+    """What was published under a topic, as `decode` gives it.
+
+    Raises
+    ------
+    WireError
+        If either is none, or the message is of another kind than its topic says: whoever goes by
+        the topic relies on the fields of that kind.
+    """
+    kind, _ = parse(topic)
+    fields = decode(message)
+    if fields["k"] != kind:
+        raise WireError(f"a {fields['k']} under the topic of a {kind}", cause="topic")
+    return fields
+
+
 def decode_head(message: Buffer) -> Head:
     """A message of a worker. Its rows' data is a view of `message`, which must stay as it is.
 
@@ -135,10 +154,10 @@ def _known(fields: dict[str, Any], kinds: Kinds) -> dict[str, Any]:
     if next(iter(fields), None) != "v":
         raise WireError("a message begins with its version", cause="version")
     if type(fields["v"]) is not int or fields["v"] != VERSION:
-        raise WireError(f"version {fields['v']!r:.40}, not {VERSION}", cause="version")
+        raise WireError(f"version {reprlib.repr(fields['v'])}, not {VERSION}", cause="version")
     kind = fields.get("k")
     if not isinstance(kind, str) or kind not in kinds:
-        raise WireError(f"unknown kind {kind!r:.40}", cause="kind")
+        raise WireError(f"unknown kind {reprlib.repr(kind)}", cause="kind")
     given = {key: value for key, value in fields.items() if value is not None}
     check_fields(kind, kinds[kind], given)
     return given
@@ -209,6 +228,7 @@ def rows_of(head: Head, schema: Schema) -> Batch:
         raise WireError(f"{len(head.data)} bytes for {head.n} rows", cause="size")
     if [len(texts) for texts in head.text] != [head.n] * len(schema.text):
         raise WireError(f"text columns do not have {head.n} strings each", cause="size")
+    _check_texts(head.text)
     columns = tuple(_columns(head, schema))
     batch = Batch(head.job, head.inc, head.first, head.n, columns)
     times = batch.times()
@@ -216,6 +236,16 @@ def rows_of(head: Head, schema: Schema) -> Batch:
     if not (times.min() >= EARLIEST and times.max() < LATEST):
         raise WireError("a time is not between the years 1 and 10000", cause="time")
     return batch
+
+
+def _check_texts(columns: list[list[str]]) -> None:
+    """No row may have more text than one message, and what is made of it, has room for."""
+    # A row can't have more than all together, and a character has four bytes at most.
+    if 4 * sum(sum(map(len, texts)) for texts in columns) <= MAX_TEXT_BYTES:
+        return
+    rows = zip(*columns, strict=True)
+    if any(sum(len(text.encode()) for text in row) > MAX_TEXT_BYTES for row in rows):
+        raise WireError(f"texts of one row exceed {MAX_TEXT_BYTES} bytes", cause="size")
 
 
 def _columns(head: Head, schema: Schema) -> Iterator[ColumnData]:

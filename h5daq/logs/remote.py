@@ -80,7 +80,7 @@ def _record(message: Mapping[str, Any], level: int) -> logging.LogRecord:
             "name": name,
             "levelno": level,
             "levelname": logging.getLevelName(level),
-            "msg": "\n    ".join(map(_one_line, text.split("\n"))),
+            "msg": text.translate(_LINES),
             "job": _one_line(message.get("job", ""))[:1024],
         }
     )
@@ -90,5 +90,18 @@ def _record(message: Mapping[str, Any], level: int) -> logging.LogRecord:
     return record
 
 
+class _Signs(dict[int, str]):
+    """What becomes of each character; each is looked at once, since texts are long and many."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        shown = self[code] = sign if sign.isprintable() or sign == "\t" else "�"
+        return shown
+
+
+_LINE = _Signs()
+_LINES = _Signs({ord("\n"): "\n    "})
+
+
 def _one_line(text: object) -> str:
-    return "".join(sign if sign.isprintable() or sign == "\t" else "�" for sign in str(text))
+    return str(text).translate(_LINE)

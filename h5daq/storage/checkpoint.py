@@ -129,7 +129,7 @@ class Builder:
     def _walk(self, upto: int, most_bytes: int) -> bool:
         """Perform entries; False if HDF5 refused one, and with it what no checkpoint holds yet."""
         for entry in self._journal.entries(self.lsn, upto):
-            effects = self.ledger.apply(entry.message)
+            effects = self._effects(entry)
             if entry.lsn > self._kept and not all(self._perform(entry, e) for e in effects):
                 return False
             self.lsn = entry.lsn
@@ -138,6 +138,16 @@ class Builder:
             if self.bytes_waiting >= most_bytes:
                 break
         return True
+
+    def _effects(self, entry: Entry) -> list[Effect]:
+        try:
+            return self.ledger.apply(entry.message)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            # Its checksum is right; it must be of a newer version, or from a fault of ours.
+            raise FileDamaged(
+                f"entry {entry.lsn} of the journal can't be understood ({error}); to go on without "
+                f"it and what follows, move the journal's directory away"
+            ) from error
 
     def checkpoint(self) -> int:
         """Finish a checkpoint in every open file; returns the lsn that they now reach to."""
@@ -214,7 +224,7 @@ class Builder:
         head = JobHead(job.job, job.schema, job.attrs, job.period, job.mode, job.chunk or None)
         try:
             run_file.append(head, place.batch)
-        except (ValueError, TypeError, RuntimeError, KeyError) as error:
+        except (ValueError, TypeError, RuntimeError, KeyError, ArithmeticError) as error:
             run_file.check()
             self._refuse(entry, place, error)
             return False

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from h5daq.errors import WireError
 from h5daq.flow.packing import Buffer
 from h5daq.flow.topics import topic
-from h5daq.flow.wire import decode
+from h5daq.flow.wire import decode_signal
 from h5daq.transports.base import DATA_QUEUE, JOB_SIGNALS, REQUEST_QUEUE, SIGNAL_QUEUE, Signal
 from h5daq.transports.exchange import Exchange
 from h5daq.transports.memory_port import Answers, End, Net
@@ -43,11 +43,13 @@ class MemorySubscription(End):
             self._wait(timeout, lambda: len(self.queue))
             raw = list(self.queue)
             self.queue.clear()
-        return [(topic, decoded) for topic, payload in raw for decoded in self._decode(payload)]
+        return [
+            (topic, decoded) for topic, payload in raw for decoded in self._decode(topic, payload)
+        ]
 
-    def _decode(self, payload: bytes) -> Iterator[dict[str, object]]:
+    def _decode(self, topic: bytes, payload: bytes) -> Iterator[dict[str, object]]:
         try:
-            yield decode(payload)
+            yield decode_signal(topic, payload)
         except WireError as error:
             self.rejected[error.cause] += 1
 

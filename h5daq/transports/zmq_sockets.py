@@ -30,8 +30,9 @@ _CONNECT_MS = 3_000
 minutes comes back, a fresh try finds it at once, and the old one much later."""
 _HANDSHAKE_MS = 5_000
 _KEEPALIVE_SECONDS = 30
-# Room for a message's own frame beside the largest payload.
-_MAX_FRAME_BYTES = MAX_MESSAGE_BYTES + 4096
+# ZeroMQ closes the connection on what is larger, and tells nobody. So it takes somewhat more than
+# anybody may send: a message up to this size is refused here, counted and logged.
+_MAX_FRAME_BYTES = 2 * MAX_MESSAGE_BYTES
 
 
 def make_socket(context: Context, kind: int, *, send: int, receive: int) -> Socket:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import zmq
 
 from h5daq.errors import ConfigError, WireError
-from h5daq.flow.wire import decode
+from h5daq.flow.wire import decode_signal
 from h5daq.transports.base import SIGNAL_QUEUE, Signal
 from h5daq.transports.locks import ClientKeys
 from h5daq.transports.wake import Bell
@@ -112,6 +112,6 @@ class Subscription:
             self.rejected["frames"] += 1
             return
         try:
-            signals.append((frames[0], decode(frames[1])))
+            signals.append((frames[0], decode_signal(*frames)))
         except WireError as error:
             self.rejected[error.cause] += 1

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from h5daq.errors import H5daqError
 from h5daq.flow.control import ControlDecoder, encode_control
@@ -114,5 +114,16 @@ def main() -> int:
     return 0
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process; after a failure without Python's own tidying up.
+
+    Threads may be at work on HDF5 and ZeroMQ then, and crash when these are taken from them: the
+    parent would be told of a signal in place of the failure.
+    """
+    if code:
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -7,6 +7,7 @@ files, a stop until the last file is sealed) is kept with its condition and sent
 from __future__ import annotations
 
 import math
+import reprlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,24 +135,29 @@ class Answers:
 
     def _jobs(self, args: dict[str, Any]) -> list[str]:
         known = self._desk.job_names()
-        wanted = _names("jobs", args.get("jobs") or known)
+        wanted = list(dict.fromkeys(_names("jobs", args.get("jobs") or known)))
         unknown = [job for job in wanted if job not in known]
         if unknown:
             names = ", ".join(known) or "none yet"
-            raise _refusal(ErrorCode.BAD_ARGUMENT, f"no job {unknown[0]!r}; there are: {names}")
+            raise _refusal(
+                ErrorCode.BAD_ARGUMENT, f"no job {unknown[0][:200]!r}; there are: {names}"
+            )
         return wanted
 
 
 def _names(name: str, value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _refusal(ErrorCode.BAD_ARGUMENT, f"{name} must be a list of names, not {value!r:.80}")
+        said = reprlib.repr(value)
+        raise _refusal(ErrorCode.BAD_ARGUMENT, f"{name} must be a list of names, not {said}")
     return value
 
 
 def _number(name: str, value: Any) -> float:
     known = isinstance(value, int | float) and not isinstance(value, bool)
     if not known or not math.isfinite(value):
-        raise _refusal(ErrorCode.BAD_ARGUMENT, f"{name} must be a number, not {value!r}")
+        raise _refusal(
+            ErrorCode.BAD_ARGUMENT, f"{name} must be a number, not {reprlib.repr(value)}"
+        )
     return float(value)
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from h5daq.errors import RequestError
+from h5daq.flow.requests import ErrorCode
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.writer.accounts import Account, Stood
@@ -28,6 +30,9 @@ __all__ = ["Desk"]
 
 _SILENT_SECONDS = 10.0
 """A worker says something each second."""
+
+_MOST_ORDERS = 100
+"""Orders of one job that wait at most."""
 
 _PEEK_ELEMENTS = 8192
 """Longest array in the answer to a peek; a message's lists can't be longer."""
@@ -53,7 +58,7 @@ class Desk:
         self._publisher, self._committer, self._builder = publisher, committer, builder
         self._ledger = intake.ledger
         self._orders: dict[str, deque[dict[str, Any]]] = {}
-        self._last_seq = 0
+        self._last_seq: dict[str, int] = {}
         self._releases = Releases()
         self.stopping = False
         self.fates: Callable[[], dict[str, dict[str, str]]] = dict
@@ -67,21 +72,34 @@ class Desk:
         """Tell a worker something, again each second until it says that it has done so.
 
         One order is under way at a time, since a worker that has heard the second one before the
-        first would take the first for old. Triggers that wait become one, and so do releases.
+        first would take the first for old. Of the same order twice in a row one waits, for as many
+        readings as both.
+
+        Raises
+        ------
+        RequestError
+            If too many wait.
         """
         orders = self._orders.setdefault(job, deque())
-        if len(orders) > 1 and orders[-1]["verb"] == verb and verb in ("trigger", "release"):
-            orders[-1]["n"] += n
+        if len(orders) > 1 and orders[-1]["verb"] == verb:
+            orders[-1]["n"] += n if verb in ("trigger", "release") else 0
             return
+        if len(orders) >= _MOST_ORDERS and verb not in ("stop", "release"):
+            text = f"job {job!r} has {len(orders)} orders to do, and takes no more until it has"
+            raise RequestError(ErrorCode.NOT_RUNNING, ErrorCode.NOT_RUNNING.wire_name, text)
         orders.append({"seq": self._next_seq(job), "verb": verb, "n": n})
         if len(orders) == 1:
             self._publisher.send("command", job, **orders[0])
 
     def _next_seq(self, job: str) -> int:
-        """Above all that the worker has seen, also from an earlier writer with another clock."""
+        """Above all that the worker has seen, also from an earlier writer with another clock.
+
+        Counted for each job: what one worker claims to have done is nothing to the others.
+        """
         done = int(self._intake.statuses.get(job, {}).get("cmd") or 0)
-        self._last_seq = max(self._last_seq + 1, done + 1, int(time.time() * 1000))
-        return self._last_seq
+        last = max(self._last_seq.get(job, 0) + 1, done + 1, int(time.time() * 1000))
+        self._last_seq[job] = last
+        return last
 
     def order_done(self, job: str, seq: int) -> None:
         """A worker has done its orders up to `seq`; it is told the next one."""
@@ -100,7 +118,7 @@ class Desk:
     def _renumber(self, job: str, above: int) -> None:
         orders = self._orders[job]
         for order in orders:
-            self._last_seq = order["seq"] = max(self._last_seq, above) + 1
+            order["seq"] = self._last_seq[job] = max(self._last_seq[job], above) + 1
         self._publisher.send("command", job, **orders[0])
 
     def repeat_orders(self) -> None:
@@ -225,7 +243,7 @@ class Desk:
             "inc": job.inc,
             "host": job.host,
             "pid": job.pid,
-            "restarts": len(job.restarts),
+            "restarts": max(job.restarted, len(job.restarts)),
             "held": account.held,
             "last_time": job.last_time,
             "overruns": told.get("overruns", 0),

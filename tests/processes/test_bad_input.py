@@ -283,10 +283,11 @@ def test_messages_that_make_no_sense_are_counted_by_cause(
     assert is_whole(daemon)
 
 
-def test_a_message_that_is_too_large_is_not_taken(good, tmp_path, link, send, wait_until):
+def test_a_message_that_is_too_large_is_counted(good, tmp_path, link, send, wait_until):
     with h5daq.DAQDaemon(good, directory=tmp_path) as daemon:
         stranger = link(daemon)
         send(stranger, bytes(65 << 20))
+        wait_until(lambda: daemon.status()["writer"]["refused"].get("size") == 1)
         goes_on(daemon, wait_until)
     assert is_whole(daemon)
 

@@ -152,7 +152,7 @@ def _seconds(time: Any) -> float:
 def _create(
     group: h5py.Group, column: Column, head: JobHead, filters: Filters, expected: int
 ) -> BinaryColumn | TextColumn:
-    rows = chunk_rows(column.row_bytes, expected, head.chunk_length)
+    rows = chunk_rows(column.row_bytes, expected, head.chunk_length, head.schema.row_bytes)
     options: dict[str, Any] = {"chunks": (rows, *column.shape), "maxshape": (None, *column.shape)}
     shape = (0, *column.shape)
     if column.is_text:

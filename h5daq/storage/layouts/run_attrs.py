@@ -85,6 +85,7 @@ class JobNotes:
         self._lost: dict[str, dict[str, int]] = {}
         self._restarts: dict[str, list[tuple[float, str]]] = {}
         self._jumps: dict[str, Jumps] = {}
+        self._written: dict[str, list[tuple[float, str]]] = {}
         self._dirty: set[str] = set()
 
     @property
@@ -121,9 +122,11 @@ class JobNotes:
 
     def _write_job(self, group: h5py.Group, job: str) -> None:
         for cause, count in self._lost.get(job, {}).items():
-            group.attrs[f"lost_{clean_text(cause)}"] = np.int64(count)
+            group.attrs.modify(f"lost_{clean_text(cause)}", np.int64(count))
         events = self._restarts.get(job)
-        if events:
+        # Only where they are new: HDF5 gives the room of texts that are replaced to nobody.
+        if events and events != self._written.get(job):
+            self._written[job] = events
             causes = [clean_text(cause) for _, cause in events]
             group.attrs["restart_times"] = np.array([time for time, _ in events], np.float64)
             group.attrs["restart_causes"] = np.array(causes, dtype=h5py.string_dtype())
