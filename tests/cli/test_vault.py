@@ -85,7 +85,6 @@ def test_what_is_not_there_is_said(tree, capsys, words, text):
 
 @pytest.mark.processes
 def test_a_running_writer_takes_notes_and_is_followed(tmp_path, capsys):
-    pytest.importorskip("h5daq.vault.service", reason="this writer has no vault")
     job = h5daq.DAQJob("idle", ["x"], lambda: None, read_period=1.0)
     where = "--directory", tmp_path
     with (

@@ -11,7 +11,6 @@ import h5daq
 from h5daq.errors import ContextLost, DataVersionMismatch, ParameterInUse
 from h5daq.vault.labrad import Quantity
 
-pytest.importorskip("h5daq.vault.service", reason="this writer has no vault")
 pytestmark = pytest.mark.processes
 
 
