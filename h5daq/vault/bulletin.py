@@ -10,15 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from h5daq.flow.latch import Kind, Latch, Telling
 from h5daq.flow.requests import Note
+from h5daq.flow.variables import Columns
 from h5daq.vault.contexts import Context, ContextKey, Contexts, DatasetKey
 from h5daq.vault.names import VaultPath
 
-__all__ = ["DIRECTORY_KINDS", "Bulletin", "Signal", "Told"]
+__all__ = ["DIRECTORY_KINDS", "Bulletin", "Signal", "Told", "newest"]
 
 DIRECTORY_KINDS = ("new-dir", "new-dataset", "tags-updated")
 """Signals of directories; the others are the kinds of the latch."""
+
+_SHOWN, _SHOWN_TEXT = 64, 256
+"""Elements of an array, and characters of a text, that signals show at most."""
 
 Signal = tuple[str, str, dict[str, Any]]
 """Kind, path and fields of what everybody is told."""
@@ -121,3 +128,27 @@ class Bulletin:
 def joined(path: VaultPath) -> str:
     """A path as signals have it: without the root's empty name."""
     return "/".join(path[1:])
+
+
+def newest(columns: Columns, rows: NDArray[Any]) -> dict[str, Any]:
+    """The last of some rows by label, for who watches; long arrays are left out.
+
+    Examples
+    --------
+    >>> columns = Columns.simple(["f [GHz]"], ["S21"])
+    >>> newest(columns, np.array([(1.0, 2.5)], dtype=columns.dtype))
+    {'f': 1.0, 'S21': 2.5}
+    """
+    if not len(rows):
+        return {}
+    pairs = zip(columns.all, rows[-1], strict=True)
+    return {column.label: _shown(value) for column, value in pairs if np.size(value) <= _SHOWN}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_SHOWN_TEXT]
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        array = np.stack([array.real, array.imag], axis=-1)
+    return array.tolist()

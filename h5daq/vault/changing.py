@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from h5daq.errors import (
     BadArgument,
@@ -27,7 +26,7 @@ from h5daq.flow.variables import Columns
 from h5daq.flow.vaultwire import decode_columns
 from h5daq.vault.applying import Applier
 from h5daq.vault.arguments import pairs, text, texts
-from h5daq.vault.bulletin import Bulletin
+from h5daq.vault.bulletin import Bulletin, newest
 from h5daq.vault.contexts import Context, DatasetKey
 from h5daq.vault.dataset import Cursor, Dataset
 from h5daq.vault.labrad import from_data_url
@@ -38,9 +37,6 @@ from h5daq.vault.tags import as_list, changed
 from h5daq.vault.tree import ROOT, Tree
 
 __all__ = ["Changing"]
-
-_SHOWN, _SHOWN_TEXT = 64, 256
-"""Elements of an array, and characters of a text, that signals show at most."""
 
 Append = Callable[[VaultRecord], int]
 
@@ -210,7 +206,12 @@ class Changing:
         file.append(rows)
         total = dataset.rows
         self._bulletin.news(
-            key, Kind.DATA, rows=len(rows), total=total, last_time=now, last=_newest(dataset, rows)
+            key,
+            Kind.DATA,
+            rows=len(rows),
+            total=total,
+            last_time=now,
+            last=newest(dataset.columns, rows),
         )
 
     # -- parameters and comments -----------------------------------------------------------------
@@ -306,20 +307,3 @@ def _value(name: Any, url: Any) -> Any:
     if not isinstance(url, str):
         raise BadArgument(f"the value of parameter {name!r:.60} must be a LabRAD data URL")
     return from_data_url(url)
-
-
-def _newest(dataset: Dataset, rows: NDArray[Any]) -> dict[str, Any]:
-    """The newest row, for who watches; long arrays are left out."""
-    if not len(rows):
-        return {}
-    pairs = zip(dataset.columns.all, rows[-1], strict=True)
-    return {column.label: _shown(value) for column, value in pairs if np.size(value) <= _SHOWN}
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:_SHOWN_TEXT]
-    array = np.asarray(value)
-    if array.dtype.kind == "c":
-        array = np.stack([array.real, array.imag], axis=-1)
-    return array.tolist()

@@ -1,9 +1,7 @@
 """Rows, variables, parameters and comments of one dataset, as the specification numbers its cases.
 
-What remains for the server, since it needs contexts, messages or a network: C1-C8, D11 (dates of
-visits; `Session.used` is there), N10 and S1-S5 (who is told, and when; the latch itself is
-`tests/flow/test_latch.py`: A1-A11, Q1, Q2), O3 (re-opening one's own dataset), O6, P2's silence
-after a failure, R10 (the wire's types), Q2's one message, and the codes of errors on the wire.
+What the server adds (contexts, messages, codes) is in `test_service.py`; its latch alone is in
+`tests/flow/test_latch.py`.
 """
 
 import math
