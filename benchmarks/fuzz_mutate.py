@@ -125,7 +125,8 @@ class Mutator:
         return damage(packed, dice)
 
     def _value(self) -> Any:
-        return self.dice.choice(LARGE if self.dice.random() < self._large else HOSTILE)
+        # A copy: it becomes part of a message that is mutated further.
+        return _copy(self.dice.choice(LARGE if self.dice.random() < self._large else HOSTILE))
 
     def _at(self, message: dict[str, Any]) -> tuple[Any, Any]:
         """A random value inside the message: what holds it, and its key there."""
