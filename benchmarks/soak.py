@@ -1,10 +1,11 @@
 """The long run: does anything grow that should not, while everything comes and goes?
 
 A daemon with every kind of job runs with a rollover each minute. Subscribers and readers come and
-go, and in the first quarter of each three minutes a worker or the writer is killed every few
-seconds. Memory, open files and threads of each process, and what lies on the disk, are sampled;
-their slopes are taken over each process's life after a warm-up. In the end the rows are checked.
-``python -m benchmarks.soak [--minutes 10] [--seed 1] [--directory DIRECTORY]``
+go, and in the first quarter (``--killing``) of each three minutes a worker or the writer is killed
+every few seconds. Memory, open files and threads of each process, and what lies on the disk, are
+sampled; their slopes are taken over each process's life after a warm-up. In the end the rows are
+checked.
+``python -m benchmarks.soak [--minutes 10] [--seed 1] [--killing 0.25]``
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from benchmarks.soak_samples import Samples
 from h5daq.errors import H5daqError
 
 ROOT = Path(h5daq.__file__).parents[1]
-CYCLE_SECONDS, KILLING = 180.0, 0.25
+CYCLE_SECONDS = 180.0
 SAMPLE_SECONDS = 2.0
 
 
@@ -132,15 +133,15 @@ class Soak:
             Asker(self.ends, 0),
         ]
 
-    def run(self, seconds: float) -> None:
-        """Watch, and kill in its time."""
+    def run(self, seconds: float, share: float) -> None:
+        """Watch, and kill in that share of the time."""
         for visitor in self.visitors:
             visitor.start()
         began = time.monotonic()
         next_kill = began + 20.0
         while (past := time.monotonic() - began) < seconds:
             self.samples.take(past, self.prey.look())
-            killing = past % CYCLE_SECONDS < KILLING * CYCLE_SECONDS
+            killing = past % CYCLE_SECONDS < share * CYCLE_SECONDS
             if killing and time.monotonic() >= next_kill:
                 self.prey.kill("writer" if self.dice.random() < 0.3 else "worker", one=self.dice)
                 next_kill = time.monotonic() + self.dice.uniform(3.0, 9.0)
@@ -173,11 +174,11 @@ class Soak:
 
 def main() -> int:
     """Soak, and report."""
-    args = arguments(__doc__, minutes=10.0, seed=1)
+    args = arguments(__doc__, minutes=10.0, seed=1, killing=0.25)
     with scratch(args.directory) as folder:
         soak = Soak(folder, args.seed)
         try:
-            soak.run(60 * args.minutes)
+            soak.run(60 * args.minutes, args.killing)
             wrong = soak.stop()
         finally:
             soak.close()

@@ -271,6 +271,8 @@ def _is_over(directory: Path, known: dict[str, Any]) -> bool:
 def _address(known: object) -> str:
     if not isinstance(known, str):
         raise TypeError(f"{known!r:.60} is no address")
+    # JSON has texts that no other place takes: it is said of this file.
+    known.encode()
     return known
 
 
