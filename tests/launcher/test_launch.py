@@ -74,8 +74,9 @@ def _ended(wait_until):
 
 
 def is_ours(pid):
+    """Whether it was launched; a path of this test's own Python may have the name in it, too."""
     try:
-        return b"h5daq" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"h5daq" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
 
