@@ -101,7 +101,7 @@ class Mutator:
     """
 
     def __init__(self, dice: random.Random, large: float = 0.0005) -> None:
-        self.dice, self._large = dice, large
+        self.dice, self.large = dice, large
         self._changes: list[Callable[[Any], Any]] = [
             self._replace, self._replace, self._replace, self._drop, self._twice, self._odd_key,
             self._swap, self._more, self._lie, self._nudge, self._nudge,
@@ -126,7 +126,7 @@ class Mutator:
 
     def _value(self) -> Any:
         # A copy: it becomes part of a message that is mutated further.
-        return _copy(self.dice.choice(LARGE if self.dice.random() < self._large else HOSTILE))
+        return _copy(self.dice.choice(LARGE if self.dice.random() < self.large else HOSTILE))
 
     def _at(self, message: dict[str, Any]) -> tuple[Any, Any]:
         """A random value inside the message: what holds it, and its key there."""
