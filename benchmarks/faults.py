@@ -210,8 +210,7 @@ class Campaign:
         self.prey.await_end(PATIENCE)
         self.round([], CLEAN, lambda: 0.3)
         # A reader at the very end would leave the last pages to yet another start.
-        out, _ = self._reader.communicate("stop\n", timeout=PATIENCE)
-        seen = json.loads(out)
+        seen = self.end_reader()
         self.round([], CLEAN, lambda: 0.3)
         self._check_nothing_open()
         clock_set = bool(self.clock.sets)
@@ -226,6 +225,12 @@ class Campaign:
             ]
         found.wrong += self.wrong
         return found
+
+    def end_reader(self) -> dict[str, Any]:
+        """Have the stranger let go of all files; what it saw."""
+        out, _ = self._reader.communicate("stop\n", timeout=PATIENCE)
+        seen: dict[str, Any] = json.loads(out)
+        return seen
 
     def _check_nothing_open(self) -> None:
         data = self.data
