@@ -1,7 +1,7 @@
-"""The files that h5daq reads, damaged: configuration, journal, redo log, spool, endpoints, HDF5.
+"""The files that h5daq reads, damaged: configuration, redo log, spool, endpoints, HDF5.
 
-Half of the damage to journals and spools has its checksum made right again, so that what lies
-behind the checksum is met as well: what a newer version, or a fault of ours, could leave there.
+What is known of each is whether it was read or refused, and that nothing comes out of it that was
+never put in. Journals are in `fuzz_journal`.
 """
 
 from __future__ import annotations
@@ -18,34 +18,18 @@ import msgpack
 import numpy as np
 
 import h5daq
-from benchmarks.fuzz_live import Twin
-from benchmarks.fuzz_mutate import HOSTILE, Mutator, damage, pack
-from benchmarks.fuzz_seeds import GROUPS, WorkerMessages
+from benchmarks.fuzz_journal import JournalFiles, RunRecords, refreshed
+from benchmarks.fuzz_mutate import HOSTILE, damage, pack
+from benchmarks.fuzz_seeds import WorkerMessages
 from h5daq.config.load import examine
-from h5daq.flow.entries import frame_head, frame_header, padding, read_head, walk
-from h5daq.flow.records import FileRecord, RunRecord, SealRecord, decode_record, encode_record
 from h5daq.flow.spooling import Piece
 from h5daq.flow.spooling import frame_header as spool_header
 from h5daq.jobs.spool import About, Spool
-from h5daq.storage.journal import Journal
 from h5daq.storage.recover import recover
-from h5daq.storage.recovery import journal_directory, recover_run
 from h5daq.storage.redo import redo_path
 from h5daq.storage.transaction import TransactionFile
 
 __all__ = ["TARGETS"]
-
-_OPTIONS = {
-    "write_period": 60.0, "write_period_jitter": 0.0, "rollover_interval": "1 hours",
-    "durability": "fsync", "file_format": "DAQ_{date_from}_{date_to}.hdf5",
-    "rollover": {"hours": 1}, "compression": None,
-}  # fmt: skip
-
-
-def _refreshed(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 class ConfigFile:
@@ -94,85 +78,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, bytes) or value is None:
         return repr(value)
     return json.dumps(value)
-
-
-class JournalFiles:
-    """A journal with a run in it, that a writer left in the midst of everything."""
-
-    name, foreign = "journal", False
-
-    def make(self, folder: Path) -> None:
-        dice, twin, whole = random.Random(1), Twin(), folder / "whole"
-        journal = Journal.open(journal_directory(whole), segment_bytes=1 << 14, durability="os",
-                               snapshot=twin.intake.ledger.snapshot)  # fmt: skip
-        twin.intake._journal = journal
-        now = time.time()
-        twin.intake.record(RunRecord("r", "run", now, {"a": 1}, _OPTIONS))
-        twin.intake.record(FileRecord(7, 0, 8, now, now + 3600, "DAQ_a_b.hdf5"))
-        messages = WorkerMessages(dice, lambda: now, twin.position)
-        for group in GROUPS:
-            twin.take(pack(messages.hello(group, 1)))
-        for _ in range(100):
-            twin.take(pack(messages.any()))
-        twin.intake.record(SealRecord(7, now + 10, 8))
-        journal.sync()
-        journal.close()
-        self._segments = {p.name: p.read_bytes() for p in journal_directory(whole).iterdir()}
-        self._here = folder / "trial"
-
-    def trial(self, dice: random.Random) -> str:
-        _refreshed(self._here)
-        place = _refreshed(journal_directory(self._here))
-        victim = dice.choice(sorted(self._segments))
-        for name, data in self._segments.items():
-            if name == victim:
-                data = _rewritten(data, dice) if dice.random() < 0.6 else damage(data, dice)
-            (place / name).write_bytes(data)
-        report = recover_run(self._here)
-        return "recovered" if report.entries else "empty"
-
-
-def _rewritten(data: bytes, dice: random.Random) -> bytes:
-    """A segment with one message or its snapshot changed, and all checksums right."""
-    head = read_head(data)
-    if head is None:
-        return damage(data, dice)
-    entries = [bytes(entry.message) for entry in walk(data, head.lsn + 1, head.salt, head.end)]
-    snapshot = head.snapshot
-    if not entries or dice.random() < 0.2:
-        snapshot = _mutated(snapshot, dice)
-    else:
-        at = dice.randrange(len(entries))
-        entries[at] = _mutated(entries[at], dice)
-    made = [frame_head(head.number, head.lsn, head.synced_lsn, head.salt, snapshot)]
-    for lsn, entry in enumerate(entries, head.lsn + 1):
-        made += [frame_header(lsn, 0, [entry], head.salt), entry, padding(len(entry))]
-    return b"".join(made)
-
-
-def _mutated(packed: bytes, dice: random.Random) -> bytes:
-    try:
-        fields = msgpack.unpackb(packed, strict_map_key=False)
-    except ValueError:
-        return damage(packed, dice)
-    return Mutator(dice).mutate(fields, [packed])
-
-
-class RunRecords:
-    """The writer's own records."""
-
-    name, foreign = "records", False
-
-    def make(self, _folder: Path) -> None:
-        self._whole = [
-            encode_record(RunRecord("r", "run", 1.0, {"a": 1}, _OPTIONS)),
-            encode_record(FileRecord(7, 0, 8, 1.0, 2.0, "x.hdf5")),
-            encode_record(SealRecord(7, 2.0, 8)),
-        ]
-
-    def trial(self, dice: random.Random) -> str:
-        decode_record(_mutated(dice.choice(self._whole), dice))
-        return "read"
 
 
 class RedoFile:
@@ -304,7 +209,7 @@ class RunFiles:
         self._data = Path(daemon.file_name).read_bytes()
 
     def trial(self, dice: random.Random) -> str:
-        path = _refreshed(self._here) / "DAQ_x.hdf5"
+        path = refreshed(self._here) / "DAQ_x.hdf5"
         data = bytearray(self._data)
         for _ in range(dice.choice((1, 1, 3, 20))):
             # Most of what HDF5 keeps of a file's structure is at its beginning.

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks.fuzz_live import Twin
 from benchmarks.fuzz_mutate import pack
+from benchmarks.fuzz_twin import Twin
 from h5daq.errors import FileDamaged, JobValueError, RequestError, WireError
 from h5daq.flow import ledger
 from h5daq.flow.batch import Batch

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_live import Twin
 from benchmarks.fuzz_mutate import HOSTILE, Mutator, Pairs, damage, pack
 from benchmarks.fuzz_seeds import PUBLISHED, REQUESTS, WorkerMessages
+from benchmarks.fuzz_twin import Twin
 from h5daq.errors import RequestError, WireError
 from h5daq.flow.requests import ErrorCode, decode_answer, decode_request, encode_failure
 from h5daq.flow.topics import topic
