@@ -3,6 +3,12 @@
 Every link has a context of its own: it is made after a fork and goes with its link, and nothing
 is shared between the ends of one process. Peers that vanish without a word (a pulled cable, a
 machine without power) are noticed by heartbeats within seconds.
+
+Heartbeats come only from ends that connect and whose input never stops. ZeroMQ stops reading from
+a peer whose messages fill the queue; if one of its own timers then goes off, the process aborts
+(libzmq 4.3.5, ``stream_engine_base.cpp``: "Assertion failed: !_io_error" where the peer has gone,
+"_input_stopped" where an end that connects is cut off for its silence and comes back; libzmq
+issues 3937 and 4364). An end that listens learns from its peers' beats, by their time to live.
 """
 
 from __future__ import annotations
@@ -29,23 +35,33 @@ _CONNECT_MS = 3_000
 """The system's own tries to connect grow apart to a minute: after a network that was cut for some
 minutes comes back, a fresh try finds it at once, and the old one much later."""
 _HANDSHAKE_MS = 5_000
-_KEEPALIVE_SECONDS = 30
+# For the rest, the system asks: half a minute, then each 5 s, four times.
+_KEEPALIVE_SECONDS, _KEEPALIVE_EVERY_SECONDS, _KEEPALIVE_TIMES = 30, 5, 4
 # ZeroMQ closes the connection on what is larger, and tells nobody. So it takes somewhat more than
 # anybody may send: a message up to this size is refused here, counted and logged.
 _MAX_FRAME_BYTES = 2 * MAX_MESSAGE_BYTES
 
 
-def make_socket(context: Context, kind: int, *, send: int, receive: int) -> Socket:
-    """A socket that keeps at most `send` and `receive` messages per peer, and drops at close."""
+def make_socket(
+    context: Context, kind: int, *, send: int, receive: int, beats: bool = False
+) -> Socket:
+    """A socket that keeps at most `send` and `receive` messages per peer, and drops at close.
+
+    With `beats` it asks its peers every 2 s whether they are there; only for one that connects,
+    and keeps whatever comes (`receive` is 0).
+    """
     socket = context.socket(kind)
     socket.linger = 0
     socket.sndhwm, socket.rcvhwm = send, receive
     socket.maxmsgsize = _MAX_FRAME_BYTES
-    socket.heartbeat_ivl, socket.heartbeat_timeout = _HEARTBEAT_MS, _TIMEOUT_MS
-    socket.heartbeat_ttl = _TIMEOUT_MS
+    if beats:
+        socket.heartbeat_ivl, socket.heartbeat_timeout = _HEARTBEAT_MS, _TIMEOUT_MS
+        socket.heartbeat_ttl = _TIMEOUT_MS
     socket.reconnect_ivl, socket.reconnect_ivl_max = _RECONNECT_MS, _RECONNECT_MAX_MS
     socket.connect_timeout, socket.handshake_ivl = _CONNECT_MS, _HANDSHAKE_MS
     socket.tcp_keepalive, socket.tcp_keepalive_idle = 1, _KEEPALIVE_SECONDS
+    socket.tcp_keepalive_intvl = _KEEPALIVE_EVERY_SECONDS
+    socket.tcp_keepalive_cnt = _KEEPALIVE_TIMES
     return socket
 
 

@@ -2,16 +2,22 @@
 
 Signals are decoded here, so that whoever listens gets topics and maps; what is no message of ours
 is counted by cause and otherwise passed over.
+
+A worker hears little, and keeps all of it. A subscriber may be slow and hear much: its queue is
+bounded, so it can't use ZeroMQ's heartbeats (see `zmq_sockets`) and goes by the writer's own,
+which come every second.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import zmq
 
 from h5daq.errors import ConfigError, WireError
+from h5daq.flow.topics import topic
 from h5daq.flow.wire import decode_signal
 from h5daq.transports.base import SIGNAL_QUEUE, Signal
 from h5daq.transports.locks import ClientKeys
@@ -20,14 +26,19 @@ from h5daq.transports.zmq_curve import show
 from h5daq.transports.zmq_handshakes import Handshakes
 from h5daq.transports.zmq_sockets import Context, Socket, connect, make_socket, milliseconds
 
-__all__ = ["Subscription"]
+__all__ = ["BoundedSubscription", "Subscription"]
 
 _AT_ONCE = 1000
 """Signals that one `receive` returns at most, so that a flood can't hold its caller."""
 
+_SILENT_SECONDS = 6.0
+"""So long nothing comes of a writer that was heard: then its connection is made anew."""
+
+_BEAT = topic("heartbeat")
+
 
 class Subscription:
-    """Signals from one endpoint. One thread, but for `wake`."""
+    """Signals from one endpoint, all of them. One thread, but for `wake`."""
 
     def __init__(
         self,
@@ -86,7 +97,7 @@ class Subscription:
         self._bell.close()
 
     def _open(self, endpoint: str) -> tuple[Socket, Handshakes]:
-        socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
+        socket = self._make_socket()
         # Within a machine and without keys there is no handshake that could fail.
         watch = self._keys is not None or endpoint.startswith("tcp:")
         handshakes = Handshakes(self._context, socket, endpoint, watch=watch)
@@ -100,6 +111,9 @@ class Subscription:
             socket.close(linger=0)
             raise
         return socket, handshakes
+
+    def _make_socket(self) -> Socket:
+        return make_socket(self._context, zmq.SUB, send=0, receive=0, beats=True)
 
     def _watch(self) -> zmq.Poller:
         poller = zmq.Poller()
@@ -115,3 +129,49 @@ class Subscription:
             signals.append((frames[0], decode_signal(*frames)))
         except WireError as error:
             self.rejected[error.cause] += 1
+
+
+class BoundedSubscription(Subscription):
+    """As many signals as a queue holds; what comes while it is full is dropped by the writer."""
+
+    def __init__(
+        self,
+        context: Context,
+        endpoint: str,
+        prefixes: Sequence[bytes],
+        keys: ClientKeys | None = None,
+    ) -> None:
+        self._endpoint, self._wanted = endpoint, list(prefixes)
+        self._beaten, self._silent = False, 0.0
+        super().__init__(context, endpoint, [*prefixes, _BEAT], keys)
+
+    def subscribe(self, prefix: bytes) -> None:
+        self._wanted.append(prefix)
+        super().subscribe(prefix)
+
+    def unsubscribe(self, prefix: bytes) -> None:
+        if prefix in self._wanted:
+            self._wanted.remove(prefix)
+            super().unsubscribe(prefix)
+
+    def receive(self, timeout: float) -> list[Signal]:
+        deadline = time.monotonic() + timeout
+        while True:
+            began = time.monotonic()
+            signals = super().receive(max(0.0, deadline - began))
+            self._listen(signals, time.monotonic() - began)
+            wanted = [signal for signal in signals if signal[0].startswith(tuple(self._wanted))]
+            # Without any signal it is the end of the time, or somebody has rung.
+            if wanted or not signals or time.monotonic() >= deadline:
+                return wanted
+
+    def _listen(self, signals: list[Signal], waited: float) -> None:
+        # Only waiting counts: who doesn't look can't know whether anything came.
+        self._silent = 0.0 if signals else self._silent + waited
+        self._beaten = self._beaten or any(about == _BEAT for about, _ in signals)
+        if self._beaten and self._silent > _SILENT_SECONDS:
+            self._beaten, self._silent = False, 0.0
+            self.reconnect(self._endpoint)
+
+    def _make_socket(self) -> Socket:
+        return make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)

@@ -142,7 +142,7 @@ class WorkerLink(Closing):
         self._context.term()
 
     def _open(self, data: str) -> tuple[Socket, Handshakes]:
-        push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0)
+        push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0, beats=True)
         push.immediate = True
         handshakes = Handshakes(self._context, push, data, watch=self._keys is not None)
         try:
