@@ -17,9 +17,11 @@ import pytest
 import h5daq
 
 ROOT = Path(h5daq.__file__).parents[1]
+PATIENCE = 120.0
+"""Seconds; far more than anything takes, on a busy machine too. A test that passes waits less."""
 
 
-def _wait_until(holds, seconds=60.0, what="it"):
+def _wait_until(holds, seconds=PATIENCE, what="it"):
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not (seen := holds()):
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
@@ -27,9 +29,9 @@ def _wait_until(holds, seconds=60.0, what="it"):
     return seen
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until():
-    """`wait_until(holds, seconds=60.0, what="it")`: what `holds()` gives once it is true."""
+    """`wait_until(holds, seconds=120.0, what="it")`: what `holds()` gives once it is true."""
     return _wait_until
 
 
@@ -66,7 +68,7 @@ class Command:
         """The exit code, after sending it a signal."""
         if number is not None:
             self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def start(tmp_path):
             # In order first: its workers and its writer are to end with it.
             command.process.send_signal(signal.SIGTERM)
             try:
-                command.process.wait(20)
+                command.process.wait(60)
             except subprocess.TimeoutExpired:
                 command.process.kill()
                 command.process.wait()
