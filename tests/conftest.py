@@ -4,6 +4,7 @@ A test must not sleep and hope: it waits until something is seen, and fails when
 than even a loaded machine needs.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -71,19 +72,24 @@ class Command:
         return self.process.wait(PATIENCE)
 
 
-@pytest.fixture
-def start(tmp_path):
-    """`start(*words)`: an `h5daq` command in the background, ended with the test."""
+@contextlib.contextmanager
+def _commands(folder):
     begun = []
 
     def launch(*words):
-        folder = tmp_path / f"command-{len(begun)}"
-        folder.mkdir()
-        begun.append(Command(folder, words))
+        place = folder / f"command-{len(begun)}"
+        place.mkdir()
+        begun.append(Command(place, words))
         return begun[-1]
 
-    yield launch
-    for command in begun:
+    try:
+        yield launch
+    finally:
+        _end(begun)
+
+
+def _end(commands):
+    for command in commands:
         if command.process.poll() is None:
             # In order first: its workers and its writer are to end with it.
             command.process.send_signal(signal.SIGTERM)
@@ -92,6 +98,20 @@ def start(tmp_path):
             except subprocess.TimeoutExpired:
                 command.process.kill()
                 command.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """`start(*words)`: an `h5daq` command in the background, ended with the test."""
+    with _commands(tmp_path) as launch:
+        yield launch
+
+
+@pytest.fixture(scope="session")
+def start_for_all(tmp_path_factory):
+    """The same for several tests: ended with the last of them."""
+    with _commands(tmp_path_factory.mktemp("commands")) as launch:
+        yield launch
 
 
 @pytest.fixture
