@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -21,14 +22,40 @@ OUT, BACK = "out", "back"
 """Towards the target, and from it."""
 
 _CHUNK_BYTES = 1 << 16
+_PORTS = 10_240, 32_768
+"""Below those that Linux deals out to whoever asks for any."""
 _RESET = struct.pack("ii", 1, 0)
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody has, nor gets before it is used.
+
+    What the kernel deals out by itself lies above; and whoever else asks here, in any process of
+    this machine, gets another one while this process lives.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*_PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if _reserve(port):
+            return port
+
+
+def _reserve(port: int) -> bool:
+    """Note it where all processes look: as a name that is gone with its process."""
+    if not sys.platform.startswith("linux"):
+        return True
+    note = socket.socket(socket.AF_UNIX)
+    try:
+        note.bind(f"\0h5daq-port-{port}")
+    except OSError:
+        note.close()
+        return False
+    note.detach()
+    return True
 
 
 def address_of(endpoint: str) -> tuple[str, int]:

@@ -32,9 +32,10 @@ __all__ = ["Account", "Site", "opened", "until"]
 
 ROOT = Path(h5daq.__file__).parents[1]
 _NAMES = ("data", "requests", "signals")
+PATIENCE = 120.0
 
 
-def until(holds: Callable[[], Any], seconds: float = 60.0, what: str = "it") -> Any:
+def until(holds: Callable[[], Any], seconds: float = PATIENCE, what: str = "it") -> Any:
     """What `holds()` gives once it is true; an error after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (seen := holds()):
@@ -100,7 +101,7 @@ class Site:
     ) -> None:
         self.folder, self.jobs = folder, dict(jobs)
         self.prefixes = {"writer": list(writer_at), "worker": list(worker_at)}
-        self._run = {"write_period": 0.2, "drain_timeout": 20, **(run or {})}
+        self._run = {"write_period": 0.2, "drain_timeout": 60, **(run or {})}
         for name in ("data", "truth", "state"):
             (folder / name).mkdir()
         self.bound = {name: f"tcp://{host}:{free_port()}" for name in _NAMES}
@@ -113,7 +114,7 @@ class Site:
 
     # -- processes ----------------------------------------------------------------------------
 
-    def start_writer(self, timeout: float = 60.0) -> None:
+    def start_writer(self, timeout: float = PATIENCE) -> None:
         """Start the writer and wait until it listens."""
         place = self.folder / "data" / ".h5daq" / "endpoints.json"
         place.unlink(missing_ok=True)
@@ -154,7 +155,7 @@ class Site:
         host = self.bound["data"].rpartition(":")[0]
         self.bound = {name: f"{host}:{free_port()}" for name in _NAMES}
 
-    def stop(self, timeout: float = 60.0) -> dict[str, int | None]:
+    def stop(self, timeout: float = PATIENCE) -> dict[str, int | None]:
         """Stop as Ctrl-C does; exit code of each process."""
         if self.processes["writer"].poll() is None:
             self.signal("writer", signal.SIGINT)
@@ -201,7 +202,7 @@ class Site:
         return sum(p.rows for (name, _), p in produced_in(self.folder / "truth").items()
                    if name == job)  # fmt: skip
 
-    def request(self, verb: str, timeout: float = 30.0, **args: Any) -> Any:
+    def request(self, verb: str, timeout: float = PATIENCE, **args: Any) -> Any:
         """Ask the writer, past all proxies; not where it has a network of its own."""
         with h5daq.connect(self.bound["requests"]) as client:
             return client.request(verb, timeout=timeout, **args)
@@ -241,13 +242,13 @@ class Site:
         """Whether the writer can be asked from here."""
         return not self.prefixes["writer"]
 
-    def catch_up(self, job: str, seconds: float = 60.0) -> Account:
+    def catch_up(self, job: str, seconds: float = PATIENCE) -> Account:
         """Wait until all that was produced by now is in the files, or counted."""
         want = self.produced(job)
         until(lambda: self._reached(job, want), seconds, f"row {want} of {job}")
         return self.account(job)
 
-    def go_on(self, job: str, rows: int = 100, seconds: float = 60.0) -> None:
+    def go_on(self, job: str, rows: int = 100, seconds: float = PATIENCE) -> None:
         """Wait until so many more rows were produced."""
         want = self.produced(job) + rows
         until(lambda: self.produced(job) >= want, seconds, f"row {want} of {job}")
@@ -263,7 +264,7 @@ class Site:
 
 def opened(path: Path) -> h5py.File:
     """The file for reading; while a checkpoint is applied it is refused, and tried again."""
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return h5py.File(path, "r")

@@ -19,7 +19,7 @@ __all__ = ["Columns", "Gone", "h5dump_flaws", "xarray_flaws"]
 Columns = dict[str, dict[str, np.ndarray]]
 """Columns by label, by job."""
 
-DUMP_SECONDS = 60.0
+DUMP_SECONDS = 300.0
 
 
 class Gone(Exception):

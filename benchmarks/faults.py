@@ -43,8 +43,12 @@ from h5daq.storage.recovery import recover_run
 
 ROOT = Path(h5daq.__file__).parents[1]
 HOOKS = ROOT / "benchmarks" / "fault_hooks"
-PATIENCE = 60.0
+PATIENCE = 120.0
 DRAIN_SECONDS = 5.0
+"""How long workers without a writer wait for one."""
+
+CLEAN_DRAIN_SECONDS = 60.0
+"""How long a stop in order may take: on a busy machine no row is to be left for the next start."""
 
 KINDS: dict[str, Fault] = by_name(
     fault_kills.KINDS, fault_disk.KINDS, fault_net.KINDS, fault_time.KINDS, fault_code.KINDS
@@ -131,7 +135,7 @@ class Campaign:
 
     def round(self, kinds: Sequence[str], end: str, pause: Callable[[], float]) -> None:
         """Start, do those faults one after the other, and come to an end."""
-        daemon, about = self._start()
+        daemon, about = self._start(CLEAN_DRAIN_SECONDS if end == CLEAN else None)
         self.requests, self.about = about["requests"], about
         listener = Listener(about["signals"], about["run"], self.told)
         listener.start()
@@ -145,11 +149,14 @@ class Campaign:
         listener.over = True
         listener.join()
 
-    def _start(self) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    def _start(
+        self, drain_timeout: float | None = None
+    ) -> tuple[subprocess.Popen[str], dict[str, Any]]:
         """Start the system; while workers of the last one still drain it is refused."""
         deadline = time.monotonic() + PATIENCE
+        more = {} if drain_timeout is None else {"drain_timeout": drain_timeout}
+        options = json.dumps({**self.options, **more})
         while True:
-            options = json.dumps(self.options)
             daemon = self._spawn("fault_system", str(self.folder), options)
             self.prey.root = psutil.Process(daemon.pid)
             line = daemon.stdout.readline() if daemon.stdout else ""

@@ -4,6 +4,7 @@ A test must not sleep and hope: it waits until something is seen, and fails when
 than even a loaded machine needs.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,9 +18,11 @@ import pytest
 import h5daq
 
 ROOT = Path(h5daq.__file__).parents[1]
+PATIENCE = 120.0
+"""Seconds; far more than anything takes, on a busy machine too. A test that passes waits less."""
 
 
-def _wait_until(holds, seconds=60.0, what="it"):
+def _wait_until(holds, seconds=PATIENCE, what="it"):
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not (seen := holds()):
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
@@ -27,9 +30,9 @@ def _wait_until(holds, seconds=60.0, what="it"):
     return seen
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until():
-    """`wait_until(holds, seconds=60.0, what="it")`: what `holds()` gives once it is true."""
+    """`wait_until(holds, seconds=120.0, what="it")`: what `holds()` gives once it is true."""
     return _wait_until
 
 
@@ -66,30 +69,49 @@ class Command:
         """The exit code, after sending it a signal."""
         if number is not None:
             self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def _commands(folder):
+    begun = []
+
+    def launch(*words):
+        place = folder / f"command-{len(begun)}"
+        place.mkdir()
+        begun.append(Command(place, words))
+        return begun[-1]
+
+    try:
+        yield launch
+    finally:
+        _end(begun)
+
+
+def _end(commands):
+    for command in commands:
+        if command.process.poll() is None:
+            # In order first: its workers and its writer are to end with it.
+            command.process.send_signal(signal.SIGTERM)
+            try:
+                command.process.wait(60)
+            except subprocess.TimeoutExpired:
+                command.process.kill()
+                command.process.wait()
 
 
 @pytest.fixture
 def start(tmp_path):
     """`start(*words)`: an `h5daq` command in the background, ended with the test."""
-    begun = []
+    with _commands(tmp_path) as launch:
+        yield launch
 
-    def launch(*words):
-        folder = tmp_path / f"command-{len(begun)}"
-        folder.mkdir()
-        begun.append(Command(folder, words))
-        return begun[-1]
 
-    yield launch
-    for command in begun:
-        if command.process.poll() is None:
-            # In order first: its workers and its writer are to end with it.
-            command.process.send_signal(signal.SIGTERM)
-            try:
-                command.process.wait(20)
-            except subprocess.TimeoutExpired:
-                command.process.kill()
-                command.process.wait()
+@pytest.fixture(scope="session")
+def start_for_all(tmp_path_factory):
+    """The same for several tests: ended with the last of them."""
+    with _commands(tmp_path_factory.mktemp("commands")) as launch:
+        yield launch
 
 
 @pytest.fixture

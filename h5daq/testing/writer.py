@@ -70,7 +70,7 @@ class PlayedWriter:
         """The values of one column of a job, in the order in which they were taken."""
         return [v for batch in self.batches.get(job, []) for v in list(batch.columns[number])]
 
-    def serve(self, until: Callable[[], object], timeout: float = 30.0) -> bool:
+    def serve(self, until: Callable[[], object], timeout: float = 120.0) -> bool:
         """Answer until `until` gives something true; False after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not until():

@@ -37,6 +37,15 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.fixture(scope="session")
+def lasting(tmp_path_factory, start_for_all):
+    """The directory of a run for all tests that don't end it; `lab.toml` is beside it."""
+    folder = tmp_path_factory.mktemp("lasting")
+    (folder / "lab.toml").write_text(LAB)
+    start_for_all("run", folder / "lab.toml", "--quiet").until_said("recording 2 jobs")
+    return folder / "data"
+
+
 @pytest.fixture
 def running(start, lab):
     """`h5daq run lab.toml`, when it reads."""

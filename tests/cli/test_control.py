@@ -9,6 +9,7 @@ import pytest
 
 import h5daq
 from h5daq import cli
+from h5daq.client import Client
 from h5daq.errors import NoAnswer
 from h5daq.storage.lock import is_alive
 
@@ -31,7 +32,8 @@ def jobs(directory):
     return status_of(directory)["jobs"]
 
 
-def test_status_shows_run_writer_and_jobs(running, command, data):
+def test_status_shows_run_writer_and_jobs(lasting, command):
+    data = lasting
     status = ask(command, "status", "--directory", data)
     assert status["run"]["name"] == "lab"
     assert status["writer"]["state"] == "running"
@@ -42,20 +44,23 @@ def test_status_shows_run_writer_and_jobs(running, command, data):
     assert "room" in shown.out
 
 
-def test_connect_takes_the_address_in_place_of_the_directory(running, command, data):
+def test_connect_takes_the_address_in_place_of_the_directory(lasting, command):
+    data = lasting
     requests = json.loads((data / ".h5daq" / "endpoints.json").read_text())["requests"]
     status = ask(command, "status", "--connect", requests)
     assert status["run"]["directory"] == str(data)
 
 
-def test_after_a_flush_the_rows_are_in_the_file(running, command, data, wait_until):
+def test_after_a_flush_the_rows_are_in_the_file(lasting, command, wait_until):
+    data = lasting
     wait_until(lambda: jobs(data)["room"]["rows"] > 5)
     path = ask(command, "flush", "--directory", data)["file"]
     assert len(h5daq.open(path)["room"]["T"]) > 5
     assert path in command("flush", "--directory", data).out
 
 
-def test_pause_and_resume_reach_the_worker(running, command, data, wait_until):
+def test_pause_and_resume_reach_the_worker(lasting, command, wait_until):
+    data = lasting
     assert ask(command, "pause", "room", "--directory", data) == {"jobs": ["room"]}
     wait_until(lambda: jobs(data)["room"]["state"] == "paused")
     wait_until(lambda: jobs(data)["cam"]["state"] == "reading")
@@ -63,14 +68,19 @@ def test_pause_and_resume_reach_the_worker(running, command, data, wait_until):
     wait_until(lambda: jobs(data)["room"]["state"] == "reading")
 
 
-def test_orders_without_a_job_go_to_all(running, command, data, wait_until):
+def test_orders_without_a_job_go_to_all(lasting, command, wait_until):
+    data = lasting
     assert ask(command, "pause", "--directory", data) == {"jobs": ["cam", "room"]}
     wait_until(lambda: {job["state"] for job in jobs(data).values()} == {"paused"})
+    ask(command, "resume", "--directory", data)
+    wait_until(lambda: {job["state"] for job in jobs(data).values()} == {"reading"})
 
 
-def test_trigger_takes_as_many_readings_as_asked(running, command, data, wait_until):
+def test_trigger_takes_as_many_readings_as_asked(lasting, command, wait_until):
+    data = lasting
+    before = jobs(data)["cam"]["rows"]
     assert ask(command, "trigger", "cam", "--n", "3", "--directory", data) == {"jobs": ["cam"]}
-    wait_until(lambda: jobs(data)["cam"]["rows"] == 3)
+    wait_until(lambda: jobs(data)["cam"]["rows"] == before + 3)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +92,9 @@ def test_trigger_takes_as_many_readings_as_asked(running, command, data, wait_un
     ],
 )
 def test_what_makes_no_sense_is_refused_and_the_run_goes_on(
-    running, command, data, words, told, wait_until
+    lasting, command, words, told, wait_until
 ):
+    data = lasting
     refused = command(*words, "--directory", data)
     assert refused.code == cli.FAILED
     assert told in refused.err
@@ -100,10 +111,10 @@ def test_without_a_writer_the_mend_is_told(command, tmp_path, verb):
     assert "Traceback" not in alone.err
 
 
-def test_an_address_where_nobody_answers_is_named(command, tmp_path):
-    alone = command("status", "--connect", f"ipc://{tmp_path}/nobody")
-    assert alone.code == cli.FAILED
-    assert f"ipc://{tmp_path}/nobody" in alone.err
+def test_an_address_where_nobody_answers_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(Client.request.__kwdefaults__, "timeout", 0.5)
+    assert cli.main(["status", "--connect", f"ipc://{tmp_path}/nobody"]) == cli.FAILED
+    assert f"ipc://{tmp_path}/nobody" in capsys.readouterr().err
 
 
 def test_an_address_that_is_none_is_wrong_usage(command):

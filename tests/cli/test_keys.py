@@ -1,11 +1,11 @@
 """``h5daq keys`` and the commands that use them, as somebody at a prompt meets them."""
 
 import json
-import socket
 import stat
 
 import pytest
 
+from benchmarks.fault_proxy import free_port
 from h5daq import cli
 
 ON_TCP = """
@@ -23,16 +23,6 @@ def keys(capsys, *words):
     code = cli.main(["keys", *map(str, words)])
     said = capsys.readouterr()
     return code, said.out, said.err
-
-
-@pytest.fixture
-def free_ports():
-    """Three ports that nobody has."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @pytest.fixture
@@ -107,7 +97,8 @@ def test_insecure_is_said_in_log_and_status(start, command, lab, data):
     assert "insecure" in command("status", "--directory", data).out
 
 
-def test_writer_worker_and_status_find_each_other_by_keys(start, command, lab, made, free_ports):
+def test_writer_worker_and_status_find_each_other_by_keys(start, command, lab, made):
+    free_ports = [free_port() for _ in range(3)]
     lab.write_text(lab.read_text() + ON_TCP.format(*free_ports))
     writer = start("writer", lab)
     writer.until_said("recording into")

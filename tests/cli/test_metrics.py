@@ -6,8 +6,8 @@ import urllib.request
 from h5daq.cli import main
 
 
-def test_metrics_are_printed_once(running, data, capsys):
-    assert main(["metrics", "--directory", str(data), "--once"]) == 0
+def test_metrics_are_printed_once(lasting, capsys):
+    assert main(["metrics", "--directory", str(lasting), "--once"]) == 0
     assert 'h5daq_run_info{durability="fsync",name="lab"' in capsys.readouterr().out
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import h5daq
+from benchmarks.fault_proxy import free_port
 from h5daq import cli
 
 pytestmark = pytest.mark.processes
@@ -61,20 +62,12 @@ class Counter:
 """
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture
 def hand(tmp_path):
     """A configuration whose processes meet on tcp."""
     (tmp_path / "counting.py").write_text(COUNTER)
     path = tmp_path / "hand.toml"
-    path.write_text(HAND.format(*free_ports(3)))
+    path.write_text(HAND.format(*(free_port() for _ in range(3))))
     return path
 
 

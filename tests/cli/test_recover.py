@@ -62,11 +62,12 @@ def test_what_was_sealed_is_told(running, command, data, wait_until):
     assert f"sealed: {path}" in told
 
 
-def test_a_directory_with_a_writer_is_left_alone(running, command, data):
-    busy = command("recover", data)
+def test_a_directory_with_a_writer_is_left_alone(lasting, command):
+    busy = command("recover", lasting)
     assert busy.code == cli.FAILED
     assert "has a writer already" in busy.err
-    assert running.process.poll() is None
+    with h5daq.connect(directory=lasting) as client:
+        assert client.status()["writer"]["state"] == "running"
 
 
 def test_a_directory_that_is_none_is_named_and_not_made(command, tmp_path):

@@ -9,8 +9,8 @@ from h5daq import cli
 pytestmark = pytest.mark.processes
 
 
-def test_each_signal_is_a_line_of_json(running, command, data):
-    watch = command("watch", "--directory", data, "--json", "--count", "3", "--path", "lab/room")
+def test_each_signal_is_a_line_of_json(lasting, command):
+    watch = command("watch", "--directory", lasting, "--json", "--count", "3", "--path", "lab/room")
     assert watch.code == cli.DONE, watch.err
     lines = [json.loads(line) for line in watch.out.splitlines()]
     assert len(lines) == 3
@@ -20,18 +20,20 @@ def test_each_signal_is_a_line_of_json(running, command, data):
     assert lines[-1]["last"]["T"] > 0
 
 
-def test_a_line_for_people_has_kind_and_path(running, command, data):
-    watch = command("watch", "--directory", data, "--count", "1")
+def test_a_line_for_people_has_kind_and_path(lasting, command):
+    watch = command("watch", "--directory", lasting, "--count", "1")
     assert "data-available" in watch.out
     assert "lab/room" in watch.out
 
 
-def test_other_kinds_are_shown_when_asked_for(running, command, data):
-    watch = command("watch", "--directory", data, "--kind", "heartbeat", "--json", "--count", "1")
+def test_other_kinds_are_shown_when_asked_for(lasting, command):
+    watch = command(
+        "watch", "--directory", lasting, "--kind", "heartbeat", "--json", "--count", "1"
+    )
     assert json.loads(watch.out)["kind"] == "heartbeat"
 
 
-def test_it_ends_after_so_many_seconds_without_a_signal(running, command, data):
-    watch = command("watch", "--directory", data, "--path", "lab/nothing", "--seconds", "0.2")
+def test_it_ends_after_so_many_seconds_without_a_signal(lasting, command):
+    watch = command("watch", "--directory", lasting, "--path", "lab/nothing", "--seconds", "0.2")
     assert watch.code == cli.DONE
     assert watch.out == ""

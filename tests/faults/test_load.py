@@ -45,14 +45,13 @@ def test_thirty_jobs_are_each_complete(tmp_path, wait_until):
 
 
 @pytest.fixture(scope="module")
-def wide(tmp_path_factory):
+def wide(tmp_path_factory, wait_until):
     """The file of a job with 2,000 labels."""
     row = tuple(map(float, range(2000)))
     labels = [f"c{i:04d}" for i in range(2000)]
     job = h5daq.DAQJob("wide", labels, lambda: row, read_period=0.05)
     with h5daq.DAQDaemon(job, directory=tmp_path_factory.mktemp("wide")) as daemon:
-        while daemon.job_rows("wide") < 5:
-            continue
+        wait_until(lambda: daemon.job_rows("wide") >= 5)
     with h5py.File(daemon.file_name) as file:
         yield file["wide"]
 
@@ -98,7 +97,7 @@ def test_subscribers_that_never_read_cost_the_writer_a_bounded_queue(tmp_path, w
 
 
 @pytest.fixture(scope="module")
-def overrun(tmp_path_factory):
+def overrun(tmp_path_factory, wait_until):
     """A run of jobs that give more than the disk takes: the file, and the status near its end."""
     wave, big = np.zeros(8192), {"shape": [(0,), (0, 8192)], "dtype": ["i8", "f8"]}
     policies = ("drop-oldest", "drop-newest", "block", "spool")
@@ -113,8 +112,7 @@ def overrun(tmp_path_factory):
     with slow_disk(10.0):
         daemon.start()
     with daemon:
-        while not all(lost_of(daemon, policy) for policy in policies[:2]):
-            continue
+        wait_until(lambda: all(lost_of(daemon, policy) for policy in policies[:2]))
         states = daemon.status()["jobs"]
     return daemon.file_name, states
 

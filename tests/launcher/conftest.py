@@ -1,12 +1,11 @@
 """A configuration of one writer and two hosts, which here are this machine."""
 
-import socket
-
 import h5py
 import numpy as np
 import pytest
 
 import h5daq
+from benchmarks.fault_proxy import free_port
 from h5daq.config import load
 
 LAB = """
@@ -68,18 +67,10 @@ class Counter:
 """
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture
 def six_ports():
     """Free ports; the first three are the configuration's."""
-    return free_ports(6)
+    return [free_port() for _ in range(6)]
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_a_worker_says_what_it_has_spooled_and_what_those_before_it_left(
             writer.full = False
             assert writer.serve(lambda: told() and told()["earlier"] == 0 == told()["spooled"])
             second.kill()
-            second.wait(20.0)
+            second.wait(60.0)
             first.close()
             second.close()
     finally:

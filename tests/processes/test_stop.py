@@ -20,7 +20,7 @@ def counting_job(group="a"):
     return h5daq.DAQJob(group, "n", lambda: next(count), read_period=0.01)
 
 
-def wait_until(holds, seconds=60.0):
+def wait_until(holds, seconds=120.0):
     deadline, pause = time.monotonic() + seconds, threading.Event()
     while not holds():
         assert time.monotonic() < deadline

@@ -12,7 +12,7 @@ from h5daq.errors import ConfigError
 from h5daq.flow.backoff import Backoff
 from h5daq.flow.control import ControlDecoder, encode_control
 
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 class Played:

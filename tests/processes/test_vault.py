@@ -28,7 +28,7 @@ from h5daq.writer.settings import WriterSettings
 pytestmark = pytest.mark.processes
 
 SIMPLE = {"independents": [["f", "GHz"]], "dependents": [["S21", "", "dB"]]}
-PATIENCE = 60_000
+PATIENCE = 120_000
 
 
 class Writer:
@@ -36,7 +36,7 @@ class Writer:
 
     def __init__(self, directory, **settings):
         ours, its = socket.socketpair()
-        ours.settimeout(60)
+        ours.settimeout(120)
         self.pipe = ours
         self.process = subprocess.Popen([sys.executable, "-m", "h5daq.writer"], stdin=its)
         its.close()
@@ -64,7 +64,7 @@ class Writer:
 
     def close(self):
         self.pipe.close()
-        self.process.wait(60)
+        self.process.wait(120)
 
 
 class Client:

@@ -39,7 +39,7 @@ class Bench:
         self.processes.append(self.starter.start(spec.to_bytes()))
         return self.processes[-1]
 
-    def serve(self, until: Callable[[], object], timeout: float = 30.0) -> bool:
+    def serve(self, until: Callable[[], object], timeout: float = 120.0) -> bool:
         def look() -> object:
             for process in self.processes:
                 self.told += process.messages()
@@ -65,7 +65,7 @@ class Bench:
         for process in self.processes:
             process.kill()
             process.close()
-            process.wait(20.0)
+            process.wait(60.0)
         self.starter.close()
         self.writer.close()
 
@@ -209,9 +209,8 @@ def test_lost_positions_cost_no_row_and_double_none(bench: Bench) -> None:
     process = bench.start(counting())
     assert bench.has_rows(20)
     bench.writer.silent = True
-    bench.serve(lambda: False, timeout=2.5)
-    bench.writer.silent = False
     assert bench.serve(lambda: bench.writer.repeated > 0)
+    bench.writer.silent = False
     assert bench.end(process) == 0
     assert in_order(bench.writer)
 
@@ -229,7 +228,7 @@ def test_another_writer_gets_hello_and_what_was_not_committed(bench: Bench) -> N
 
 def test_a_writer_that_has_moved_is_followed(bench: Bench, sockets: Path) -> None:
     process = bench.start(counting())
-    assert bench.has_rows(20)
+    assert bench.status(lambda status: status["held"] < status["end"])  # it knows of a commit
     old = bench.writer
     taken = old.rows("j")
     (sockets / "new").mkdir()
@@ -247,7 +246,7 @@ def test_a_killed_worker_leaves_whole_rows_and_the_next_one_another_number(bench
     process = bench.start(counting())
     assert bench.has_rows(20)
     process.kill()
-    assert process.wait(20.0) == -signal.SIGKILL
+    assert process.wait(60.0) == -signal.SIGKILL
     bench.serve(lambda: False, timeout=0.2)
     assert in_order(bench.writer)
     bench.start(counting())
@@ -258,8 +257,7 @@ def test_what_does_not_fit_is_given_up_oldest_first_and_counted(bench: Bench) ->
     process = bench.start(counting(buffer_bytes=20_000, overflow="drop-oldest"))
     assert bench.has_rows(5)
     bench.writer.full = True
-    assert bench.status(lambda status: status["held"] > 400)
-    bench.serve(lambda: False, timeout=2.0)
+    assert bench.status(lambda status: status["end"] > 2000)  # more than fit
     bench.writer.full = False
     assert bench.serve(lambda: bench.writer.skips["overflow"] > 0)
     assert bench.end(process) == 0
@@ -286,8 +284,9 @@ def test_a_constant_getter_waits_for_a_writer_that_is_alive_but_slow(bench: Benc
     bench.start(counting(read_mode="constant", buffer_bytes=1 << 20))
     assert bench.has_rows(5)
     bench.writer.full = True
-    bench.serve(lambda: False, timeout=2.0)
-    held = [status["held"] for status in bench.writer.statuses][-1]
+    told = len(bench.writer.statuses)
+    assert bench.serve(lambda: len(bench.writer.statuses) >= told + 3)
+    held = bench.writer.statuses[-1]["held"]
     assert held * 16 < 3 << 20
     bench.writer.full = False
     before = bench.writer.rows("j")

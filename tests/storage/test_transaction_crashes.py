@@ -1,5 +1,6 @@
 """After any crash a file is as before the transaction or as after it, and never misread."""
 
+import functools
 import io
 import random
 from pathlib import Path
@@ -15,6 +16,7 @@ PATH = Path("/lab/run.h5")
 LIBVERS = ["earliest", "v108", "v110", "v112", "latest"]
 
 
+@functools.lru_cache(256)
 def state(data):
     """Everything that a plain h5py sees; "refused" if it does not open, None without a file."""
     if data is None:
