@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -27,10 +28,11 @@ from h5daq.errors import H5daqError
 if TYPE_CHECKING:
     from benchmarks.faults import Campaign
 
-__all__ = ["KINDS", "Mount", "may_mount", "trouble_of"]
+__all__ = ["KINDS", "Breakable", "Mount", "may_mount", "trouble_of"]
 
 _PATIENCE = 60.0
 _SIZE = 512 << 20
+_BREAKABLE_SIZE = 256 << 20
 _CAUSES = [os.strerror(n) for n in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO)]
 _KINDS_OF_FILE = ("journal", "run file", "redo log", "new file")
 
@@ -83,6 +85,69 @@ class Mount:
     def _run(self, *words: str) -> bool:
         done = subprocess.run([*words, str(self.path)], capture_output=True, check=False)
         return done.returncode == 0
+
+
+class Breakable(Mount):
+    """A file system that can find itself broken: then the kernel makes it read-only there and then.
+
+    That is how a disk becomes read-only under a writer that has files open; a remount is refused
+    as long as somebody writes. `real` is False where there is no such file system to be had.
+
+    Parameters
+    ----------
+    path : Path
+        Made here; the image lies beside it.
+    image : Path, optional
+        What to copy and check, instead of making an empty one.
+    """
+
+    def __init__(self, path: Path, image: Path | None = None) -> None:
+        self.path, self.image = path, path.with_name(f"{path.name}.img")
+        path.mkdir()
+        if image is None:
+            with open(self.image, "wb") as file:
+                file.truncate(_BREAKABLE_SIZE)
+        else:
+            shutil.copyfile(image, self.image)
+        self.device = _said("losetup", "--find", "--show", str(self.image)) if may_mount() else ""
+        good = bool(self.device) and (self._made() if image is None else self._checked())
+        self.real = good and self._run("mount", "-o", "errors=remount-ro", self.device)
+
+    def break_down(self) -> None:
+        """Have the kernel find an error in it."""
+        name = Path(self.device).name
+        Path("/sys/fs/ext4", name, "trigger_fs_error").write_text("1")
+
+    def mended(self, path: Path) -> Breakable:
+        """What an operator gets who copies the whole disk, checks the copy and mounts it."""
+        return Breakable(path, self.image)
+
+    def close(self) -> None:
+        """Take it away, and its device."""
+        super().close()
+        if self.device:
+            _said("losetup", "--detach", self.device)
+
+    def _made(self) -> bool:
+        return _code("mkfs.ext4", "-q", "-F", self.device) == 0
+
+    def _checked(self) -> bool:
+        # 1: errors were found, and corrected.
+        return _code("e2fsck", "-f", "-y", self.device) in (0, 1)
+
+
+def _code(*words: str) -> int | None:
+    """What the program ended with; None if there is no such program."""
+    with suppress(FileNotFoundError):
+        return subprocess.run(words, capture_output=True, check=False).returncode
+    return None
+
+
+def _said(*words: str) -> str:
+    """What the program printed; empty if it failed."""
+    with suppress(FileNotFoundError, subprocess.CalledProcessError):
+        return subprocess.run(words, capture_output=True, check=True, text=True).stdout.strip()
+    return ""
 
 
 def trouble_of(requests: str) -> str:

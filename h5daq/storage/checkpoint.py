@@ -199,9 +199,15 @@ class Builder:
         self._fresh.clear()
 
     def close(self) -> None:
-        """Let go of all files as they are."""
+        """Let go of all files as they are.
+
+        What can't be tidied up on a disk that fails is for the next start; the rest is let go.
+        """
         for run_file in self._files.values():
-            run_file.close()
+            try:
+                run_file.close()
+            except StorageError as error:
+                log.error("%s: %s", run_file.path, error)
         self._files.clear()
 
     # -- effects ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import os
 import random
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import h5py
@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 import h5daq
-from benchmarks.fault_disk import Mount, may_mount
+from benchmarks.fault_disk import Breakable, Mount, may_mount
 from benchmarks.fault_points import enumerate_kills, fail_and_recover, sample
 from benchmarks.faults import KINDS, Campaign
+from h5daq.storage.recovery import recover_run
 
 pytestmark = pytest.mark.processes
 needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
@@ -113,8 +114,40 @@ def test_a_stop_on_a_full_disk_says_so_and_leaves_the_journal_to_the_next_start(
         assert "can't be finished" in said
         assert "next start" in said
         ballast.unlink()
-        with counting(directory=disk.path):
-            found = numbers_in(disk.path)
+        recover_run(disk.path)
+        found = numbers_in(disk.path)
+        assert len(found) >= committed
+        assert found == list(range(len(found)))
+
+
+@contextmanager
+def breakable_disk(folder):
+    disk = Breakable(folder / "disk")
+    try:
+        if not disk.real:
+            pytest.skip("needs a loop device and e2fsprogs")
+        yield disk
+    finally:
+        disk.close()
+
+
+@needs_mount
+def test_a_file_system_that_becomes_read_only_under_the_writer_keeps_what_was_committed(
+    folder, wait_until
+):
+    with breakable_disk(folder) as disk:
+        daemon = counting(directory=disk.path / "data", drain_timeout=0.5)
+        daemon._options |= {"stuck_timeout": 1.0, "segment_bytes": 1 << 20}
+        daemon.start()
+        wait_until(lambda: rows(daemon) > 100)
+        disk.break_down()
+        wait_until(lambda: os.strerror(errno.EROFS) in daemon.status()["writer"]["trouble"])
+        committed = rows(daemon)
+        assert "can't be finished" in daemon.stop()
+        with closing(disk.mended(folder / "mended")) as mended:
+            assert mended.real
+            recover_run(mended.path / "data")
+            found = numbers_in(mended.path / "data")
         assert len(found) >= committed
         assert found == list(range(len(found)))
 
