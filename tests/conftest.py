@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import h5daq
@@ -20,6 +21,12 @@ import h5daq
 ROOT = Path(h5daq.__file__).parents[1]
 PATIENCE = 120.0
 """Seconds; far more than anything takes, on a busy machine too. A test that passes waits less."""
+
+# The same examples each time, as slow as the machine is: what fails once fails again.
+_PATIENT = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("search", **_PATIENT)
+hypothesis.settings.register_profile("suite", derandomize=True, **_PATIENT)
+hypothesis.settings.load_profile("suite")
 
 
 def _wait_until(holds, seconds=PATIENCE, what="it"):

@@ -8,6 +8,7 @@ kept with its reason, and does not keep the others from being looked at.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,7 +25,7 @@ Tell = Callable[[str, str], None]
 """Takes the label of a post and what there is to say of it."""
 
 _AT_ONCE = 32
-_ANSWER_LOOKS = 10
+_ANSWER_SECONDS = 20.0
 
 
 class Launcher:
@@ -108,7 +109,9 @@ class Launcher:
 
     def _meet(self, hand: Hand) -> None:
         """See that a host has heard the writer: a firewall may stand between them."""
-        for _ in range(_ANSWER_LOOKS):
+        writer: dict[str, Any] = {}
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while time.monotonic() < deadline:
             writer = hand.state()["record"].get("writer") or {}
             if writer.get("answers"):
                 self.say(hand, f"has the writer at {writer['requests']}")

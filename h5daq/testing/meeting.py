@@ -51,10 +51,10 @@ __all__ = [
     "writer",
 ]
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 """Seconds after which what should happen will not."""
 
-SOON = 2.0
+SOON = 10.0
 """Seconds that a call which must not block may take on a machine under load."""
 
 T = TypeVar("T")

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -19,6 +20,8 @@ import numpy as np
 import pytest
 
 import h5daq
+from h5daq.daemon import fleet
+from h5daq.worker import WorkerSpec
 
 pytestmark = pytest.mark.processes
 
@@ -197,7 +200,11 @@ def sleeps():
     time.sleep(1000)
 
 
-def test_a_hang_is_said_with_its_call_and_ends_with_a_timeout(good, tmp_path, wait_until):
+def test_a_hang_is_said_with_its_call_and_ends_with_a_timeout(
+    good, tmp_path, wait_until, monkeypatch
+):
+    # What hangs at the stop is given up sooner than with users.
+    monkeypatch.setattr(fleet, "WorkerSpec", partial(WorkerSpec, stop_grace=0.5))
     jobs = [
         h5daq.DAQJob("stuck", "n", Stuck, PERIOD),
         job("sleeps", sleeps, hang_timeout=1.0, spool="always"),

@@ -207,7 +207,7 @@ reader._QUESTIONS["rows"] = hanging
 reader.main()
 """
     monkeypatch.setattr(salvage_link, "READER", ["-c", dies])
-    monkeypatch.setattr(salvage_link, "PATIENCE", 2.0)
+    monkeypatch.setattr(salvage_link, "PATIENCE", 4.0)
     found = salvage(whole)
     lost = dict(found.lost)
     assert lost["/again"].startswith("1 of 10 chunks")

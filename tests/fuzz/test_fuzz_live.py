@@ -28,11 +28,11 @@ def live(place):
 
 
 def test_a_writer_under_fire_keeps_its_counts_its_files_and_an_honest_workers_rows(live):
-    live.shoot(2000)
+    live.shoot(1000)
     live.garbage(10, 30)
-    assert live.refused_stretch(800)
+    assert live.refused_stretch(400)
     assert live.refused() == live.twin.refused
-    assert live.refused().total() > 2000
+    assert live.refused().total() > 1000
     end = live.finish()
     assert end["whole"]
     assert (end["code"], end["held"], end["refused by HDF5"]) == (0, 0, 0)

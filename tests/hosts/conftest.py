@@ -71,7 +71,10 @@ class Counter:
 """
 
 SSH_CONFIG = """
+Host {impatient}
+  ConnectTimeout 3
 Host h*
+  ConnectTimeout 60
   User root
   IdentityFile {folder}/id
   IdentitiesOnly yes
@@ -124,10 +127,16 @@ class Site:
         public = (folder / "host_key.pub").read_text().split()[:2]
         names = [f"{host.name} {' '.join(public)}\n" for host in self.others]
         (folder / "known_hosts").write_text("".join(names))
-        (folder / "ssh_config").write_text(SSH_CONFIG.format(folder=folder))
+        self.expect(None)
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for host in self.others:
             self._begin_sshd(host)
+
+    def expect(self, gone):
+        """Have ssh give up that host soon, and no other one."""
+        name = "nobody" if gone is None else gone.name
+        text = SSH_CONFIG.format(folder=self.folder, impatient=name)
+        (self.folder / "ssh_config").write_text(text)
 
     def _begin_sshd(self, host):
         options = {
@@ -148,7 +157,7 @@ class Site:
     def mourn(self):
         """Wait for the sshds, which end with the lab."""
         for sshd in self._sshds:
-            sshd.wait(10)
+            sshd.wait(60)
 
     def h5daq(self, *words):
         """A command on the first host, to its end."""
@@ -161,8 +170,8 @@ class Site:
 
     @property
     def ssh(self):
-        """The ssh of these machines, which soon gives up."""
-        return f"ssh -F {self.folder}/ssh_config -o ConnectTimeout=3"
+        """The ssh of these machines."""
+        return f"ssh -F {self.folder}/ssh_config"
 
     def rows(self):
         """How many rows of each host are committed."""

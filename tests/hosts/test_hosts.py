@@ -65,17 +65,20 @@ def test_a_host_that_is_cut_off_is_named_left_out_and_brought_in_by_the_same_com
 ):
     h4 = site.others[-1]
     site.lab.isolate(h4)
+    site.expect(gone=h4)
     begun = site.launch("--keep-going")
     assert begun.returncode == 1
     assert "h4: failed: ssh can't get there" in begun.stdout
     assert "failed: h4; the others run" in begun.stdout
     wait_until(lambda: site.rows()["h2"] > 5)
     site.lab.heal(h4)
+    site.expect(gone=None)
     again = site.launch()
     assert again.returncode == 0, again.stdout + again.stderr
     wait_until(lambda: site.rows()["h4"] > 5)
     # Cut off for the stop: the file is sealed without it, and the exit code says so.
     site.lab.isolate(h4)
+    site.expect(gone=h4)
     stopped = site.h5daq("stop", "--config", site.config, "--ssh", site.ssh, "--drain-timeout", "1")
     assert stopped.returncode == 1
     assert "h4: failed: ssh can't get there" in stopped.stdout

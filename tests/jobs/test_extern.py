@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -47,14 +48,14 @@ class Run:
         self._thread = threading.Thread(target=self._reader.run, daemon=True)
         self._thread.start()
 
-    def wait(self, enough: Callable[[], bool], timeout: float = 30.0) -> bool:
+    def wait(self, enough: Callable[[], bool], timeout: float = 120.0) -> bool:
         with self._news:
             return self._news.wait_for(enough, timeout)
 
     def stop(self) -> None:
         self.orders.stop()
         self.reading.interrupt()
-        self._thread.join(20.0)
+        self._thread.join(120.0)
         self.reading.close()
         assert not self._thread.is_alive()
 
@@ -121,11 +122,11 @@ def test_a_line_that_does_not_parse_is_quoted_and_the_others_are_kept(tmp_path: 
 
 
 def test_in_constant_mode_the_time_is_that_of_the_line(tmp_path: Path) -> None:
-    run = constant(script(tmp_path, "time.sleep(0.3); print(1, flush=True); time.sleep(60)"))
     begun = time.time()
+    run = constant(script(tmp_path, "time.sleep(0.3); print(1, flush=True); time.sleep(60)"))
     assert run.wait(lambda: len(run.rows) == 1)
     run.stop()
-    assert float(run.rows[0][0]) > begun + 0.2
+    assert float(run.rows[0][0]) > begun + 0.3
 
 
 def test_a_partial_line_waits_for_its_rest(tmp_path: Path) -> None:
@@ -225,14 +226,15 @@ def test_fields_become_what_their_column_holds(dtype: str, field: str, value: An
     assert found != found if value is None else found == value
 
 
-def _gone(pid: int, timeout: float = 20.0) -> bool:
+def _gone(pid: int, timeout: float = 120.0) -> bool:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        if Path(f"/proc/{pid}/stat").exists() and " Z " in Path(f"/proc/{pid}/stat").read_text():
-            return True
+        with contextlib.suppress(OSError):  # it may go just now, or there is no such place
+            if " Z " in Path(f"/proc/{pid}/stat").read_text():
+                return True
         threading.Event().wait(0.02)
     return False

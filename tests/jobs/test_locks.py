@@ -44,8 +44,8 @@ def test_whoever_reads_without_pause_lets_others_in(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=read)
     thread.start()
-    ready.wait(5.0)
-    got = other.acquire(20.0)
+    ready.wait(60.0)
+    got = other.acquire(60.0)
     stop.set()
     other.release()
     thread.join()
@@ -53,7 +53,7 @@ def test_whoever_reads_without_pause_lets_others_in(tmp_path: Path) -> None:
 
 
 def _hold(directory: Path, held: multiprocessing.synchronize.Event) -> None:
-    HostLock("a", directory).acquire(5.0)
+    HostLock("a", directory).acquire(60.0)
     held.set()
     threading.Event().wait(60.0)
 
@@ -63,18 +63,18 @@ def test_a_process_that_is_killed_holds_no_lock(tmp_path: Path) -> None:
     held = context.Event()
     process = context.Process(target=_hold, args=(tmp_path, held))
     process.start()
-    assert held.wait(30.0)
+    assert held.wait(120.0)
     lock = HostLock("a", tmp_path)
     assert not lock.acquire(0.01)
     process.kill()
     process.join()
-    assert lock.acquire(10.0)
+    assert lock.acquire(60.0)
 
 
 def test_a_wait_for_the_lock_is_bounded_and_counted() -> None:
     job = DAQJob("j", "x", lambda: 1, read_period=60.0, thread_id="test-bounded", lock_timeout=0.05)
     lock = HostLock("test-bounded")
-    assert lock.acquire(5.0)
+    assert lock.acquire(60.0)
     tally = Tally(2, lambda failure: None)
     reader = Reader(
         job, job.make_reading(), Collector(job, 1, lambda b: True, tally), tally, Orders()

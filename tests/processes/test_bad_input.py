@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 from collections import Counter
+from functools import partial
 
 import h5py
 import msgpack
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import h5daq
+from h5daq.daemon import fleet
 from h5daq.errors import ConfigError, H5daqError, StorageError
 from h5daq.flow.schema import Column, Schema
 from h5daq.flow.wire import encode
@@ -64,7 +66,11 @@ def rows(daemon):
 # -- getters ---------------------------------------------------------------------------------------
 
 
-def test_a_getter_that_hangs_is_said_to_hang_and_ends_with_the_run(good, tmp_path, wait_until):
+def test_a_getter_that_hangs_is_said_to_hang_and_ends_with_the_run(
+    good, tmp_path, wait_until, monkeypatch
+):
+    # It is given up sooner than with users.
+    monkeypatch.setattr(fleet, "WorkerSpec", partial(WorkerSpec, stop_grace=0.5))
     job = h5daq.DAQJob("hangs", "x", lambda: threading.Event().wait(), read_period=0.01)
     with h5daq.DAQDaemon([good, job], directory=tmp_path) as daemon:
         wait_until(lambda: state(daemon, "hangs").get("state") == "hanging")

@@ -31,12 +31,12 @@ def test_a_lock_that_is_let_go_is_waited_for(plain, monkeypatch):
     monkeypatch.setattr("h5daq.storage.opening.time.sleep", lambda seconds: tried.set())
 
     def let_go() -> None:
-        tried.wait(30)
+        tried.wait(120)
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     thread = threading.Thread(target=let_go)
     thread.start()
-    with open_for_reading(plain, patience=30) as file:
+    with open_for_reading(plain, patience=120) as file:
         assert list(file["x"]) == [0, 1, 2]
     thread.join()
     os.close(descriptor)
