@@ -28,9 +28,8 @@ pytestmark = pytest.mark.processes
 class Bench:
     """A played writer, and workers that are started for it."""
 
-    def __init__(self, directory: Path, fork: bool = True) -> None:
-        self.writer = PlayedWriter(directory)
-        self.starter = WorkerStarter(fork)
+    def __init__(self, directory: Path, starter: WorkerStarter) -> None:
+        self.writer, self.starter = PlayedWriter(directory), starter
         self.processes: list[WorkerProcess] = []
         self.told: list[dict[str, Any]] = []
 
@@ -66,7 +65,6 @@ class Bench:
             process.kill()
             process.close()
             process.wait(60.0)
-        self.starter.close()
         self.writer.close()
 
 
@@ -79,9 +77,15 @@ def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(directory)
 
 
+@pytest.fixture(scope="module")
+def starter() -> Iterator[WorkerStarter]:
+    with WorkerStarter() as starter:
+        yield starter
+
+
 @pytest.fixture
-def bench(sockets: Path) -> Iterator[Bench]:
-    bench = Bench(sockets)
+def bench(sockets: Path, starter: WorkerStarter) -> Iterator[Bench]:
+    bench = Bench(sockets, starter)
     yield bench
     bench.close()
 
@@ -134,7 +138,7 @@ def test_a_worker_that_is_sent_to_another_writer_brings_it_all_that_is_not_commi
 
 @pytest.mark.parametrize("fork", [True, False], ids=["fork", "subprocess"])
 def test_from_hello_to_bye_every_row_comes_once_and_in_order(sockets: Path, fork: bool) -> None:
-    with contextlib.closing(Bench(sockets, fork)) as bench:
+    with WorkerStarter(fork) as starter, contextlib.closing(Bench(sockets, starter)) as bench:
         process = bench.start(counting())
         assert bench.has_rows(50)
         assert bench.end(process) == 0
