@@ -258,10 +258,10 @@ def test_a_killed_worker_leaves_whole_rows_and_the_next_one_another_number(bench
 
 
 def test_what_does_not_fit_is_given_up_oldest_first_and_counted(bench: Bench) -> None:
-    process = bench.start(counting(buffer_bytes=20_000, overflow="drop-oldest"))
+    process = bench.start(counting(buffer_bytes=8_000, overflow="drop-oldest"))
     assert bench.has_rows(5)
     bench.writer.full = True
-    assert bench.status(lambda status: status["end"] > 2000)  # more than fit
+    assert bench.status(lambda status: status["end"] > 1000)  # more than fit
     bench.writer.full = False
     assert bench.serve(lambda: bench.writer.skips["overflow"] > 0)
     assert bench.end(process) == 0
@@ -494,7 +494,7 @@ def test_messages_of_a_getter_reach_the_writer_and_a_flood_is_held_back(bench: B
     assert bench.has_rows(2)
     bench.start(replace_getter(counting()))
     assert all(len(log["text"]) < 200 for log in bench.writer.logs)
-    assert len(bench.writer.logs) < 200
+    assert len(bench.writer.logs) < 100 * bench.writer.rows("j")
 
 
 def replace_getter(job: DAQJob) -> DAQJob:
