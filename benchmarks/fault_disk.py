@@ -112,11 +112,17 @@ class Breakable(Mount):
         self.device = _said("losetup", "--find", "--show", str(self.image)) if may_mount() else ""
         good = bool(self.device) and (self._made() if image is None else self._checked())
         self.real = good and self._run("mount", "-o", "errors=remount-ro", self.device)
+        # In many containers /sys is read-only, for root as well.
+        if self.real and not os.access(self._trigger, os.W_OK):
+            self.close()
+
+    @property
+    def _trigger(self) -> Path:
+        return Path("/sys/fs/ext4", Path(self.device).name, "trigger_fs_error")
 
     def break_down(self) -> None:
         """Have the kernel find an error in it."""
-        name = Path(self.device).name
-        Path("/sys/fs/ext4", name, "trigger_fs_error").write_text("1")
+        self._trigger.write_text("1")
 
     def mended(self, path: Path) -> Breakable:
         """What an operator gets who copies the whole disk, checks the copy and mounts it."""
@@ -127,6 +133,7 @@ class Breakable(Mount):
         super().close()
         if self.device:
             _said("losetup", "--detach", self.device)
+            self.device = ""  # it may be somebody else's from now on
 
     def _made(self) -> bool:
         return _code("mkfs.ext4", "-q", "-F", self.device) == 0

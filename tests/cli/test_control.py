@@ -102,12 +102,12 @@ def test_what_makes_no_sense_is_refused_and_the_run_goes_on(
 
 
 @pytest.mark.parametrize("verb", ["status", "flush", "stop", "pause", "resume", "trigger", "watch"])
-def test_without_a_writer_the_mend_is_told(command, tmp_path, verb):
-    alone = command(verb, "--directory", tmp_path / "nowhere")
-    assert alone.code == cli.FAILED
-    assert "no writer is running" in alone.err
-    assert "--connect" in alone.err
-    assert "Traceback" not in alone.err
+def test_without_a_writer_the_mend_is_told(capsys, tmp_path, verb):
+    assert cli.main([verb, "--directory", str(tmp_path / "nowhere")]) == cli.FAILED
+    said = capsys.readouterr().err
+    assert "no writer is running" in said
+    assert "--connect" in said
+    assert "Traceback" not in said
 
 
 def test_an_address_where_nobody_answers_is_named(tmp_path, capsys, monkeypatch):
@@ -116,21 +116,21 @@ def test_an_address_where_nobody_answers_is_named(tmp_path, capsys, monkeypatch)
     assert f"ipc://{tmp_path}/nobody" in capsys.readouterr().err
 
 
-def test_an_address_that_is_none_is_wrong_usage(command):
-    wrong = command("status", "--connect", "daq0:5570")
-    assert wrong.code == cli.WRONG
-    assert "tcp://" in wrong.err
-    assert "Traceback" not in wrong.err
-    assert "unforeseen" not in wrong.err
+def test_an_address_that_is_none_is_wrong_usage(capsys):
+    assert cli.main(["status", "--connect", "daq0:5570"]) == cli.WRONG
+    said = capsys.readouterr().err
+    assert "tcp://" in said
+    assert "Traceback" not in said
+    assert "unforeseen" not in said
 
 
-def test_a_spoilt_endpoints_file_is_named(command, tmp_path):
+def test_a_spoilt_endpoints_file_is_named(capsys, tmp_path):
     (tmp_path / ".h5daq").mkdir()
     (tmp_path / ".h5daq" / "endpoints.json").write_text("{")
-    spoilt = command("status", "--directory", tmp_path)
-    assert spoilt.code == cli.FAILED
-    assert "endpoints.json" in spoilt.err
-    assert "unforeseen" not in spoilt.err
+    assert cli.main(["status", "--directory", str(tmp_path)]) == cli.FAILED
+    said = capsys.readouterr().err
+    assert "endpoints.json" in said
+    assert "unforeseen" not in said
 
 
 def test_what_a_killed_run_left_is_told_at_once(running, command, data, wait_until, monkeypatch):

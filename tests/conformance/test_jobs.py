@@ -76,7 +76,7 @@ JOBS: dict[str, Callable[[], DAQJob]] = {
 
 @pytest.mark.parametrize("make_job", JOBS.values(), ids=JOBS.keys())
 def test_every_kind_of_job_passes_the_exam(make_job: Callable[[], DAQJob]) -> None:
-    check_job(make_job)
+    check_job(make_job, timeout=120.0)
 
 
 def test_the_exam_names_what_fails() -> None:

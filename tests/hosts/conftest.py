@@ -187,13 +187,17 @@ class Site:
             return json.loads(path.read_text())
         return {}
 
+    def hears_the_writer(self, name):
+        """Whether a host's process has an answer from the writer; None if it says nothing."""
+        return (self.record(name).get("writer") or {}).get("answers")
+
 
 @pytest.fixture
-def site(tmp_path, wait_until):
-    """Four machines: one launches, three have instruments."""
+def site(request, tmp_path, wait_until):
+    """As many machines as the test says: one launches, the others have instruments."""
     if why_not():
         pytest.skip(why_not())
-    with Lab(4) as lab:
+    with Lab(request.param) as lab:
         made = Site(tmp_path, lab)
         made.make()
         wait_until(made.listening, what="sshd")

@@ -262,7 +262,7 @@ def test_signals_come_after_the_commit_and_the_last_is_never_left_out(tmp_path):
     kinds = ["heartbeat", "new-dir", "new-dataset", "data-available"]
     told, totals = [], []
     with (
-        h5daq.DAQDaemon(job, name="r", directory=tmp_path, signal_rate=5.0) as daemon,
+        h5daq.DAQDaemon(job, name="r", directory=tmp_path, signal_rate=1.0) as daemon,
         h5daq.subscribe(daemon.endpoints["signals"], kinds, timeout=120) as signals,
     ):
         next(s for s in signals if s.kind == "heartbeat")  # the subscription has arrived

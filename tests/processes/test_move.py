@@ -3,11 +3,14 @@
 import os
 import signal
 import socket
+import threading
 
 import h5py
 import pytest
 
 import h5daq
+from h5daq.daemon import fleet
+from h5daq.daemon.writer_child import WriterChild
 from h5daq.errors import ConfigError
 from h5daq.testing.writer import PlayedWriter
 from h5daq.transports.zmq import WorkerLink
@@ -38,15 +41,32 @@ def taken(endpoint):
     return blocker
 
 
-def test_a_writer_whose_ports_were_taken_goes_on_at_others_with_every_row(tmp_path, wait_until):
+@pytest.fixture
+def gate(monkeypatch):
+    """No writer is started again before it is open."""
+    opened = threading.Event()
+
+    def start(settings):
+        assert opened.wait(120)
+        return WriterChild(settings)
+
+    yield lambda: monkeypatch.setattr(fleet, "WriterChild", start) or opened
+    opened.set()
+
+
+def test_a_writer_whose_ports_were_taken_goes_on_at_others_with_every_row(
+    tmp_path, wait_until, gate
+):
     ports = dict.fromkeys(("data", "requests", "signals"), "tcp://127.0.0.1:*")
     jobs = [h5daq.DAQJob(g, "n", counting(), read_period=0.005, dtype="i8") for g in "ab"]
     daemon = h5daq.DAQDaemon(jobs, directory=tmp_path, insecure=True, **ports)
     with daemon:
         wait_until(lambda: daemon.job_rows("a") > 10)
         before = daemon.endpoints
+        opened = gate()
         os.kill(daemon.status()["writer"]["pid"], signal.SIGKILL)
         with wait_until(lambda: taken(before["data"])):
+            opened.set()
             wait_until(lambda: daemon.endpoints["data"] != before["data"])
             came = {job.group: daemon.job_rows(job.group) for job in jobs}
             wait_until(lambda: all(daemon.job_rows(g) > n + 10 for g, n in came.items()))

@@ -68,21 +68,26 @@ def writer():
     shutil.rmtree(directory)
 
 
-@pytest.fixture
-def start(state, writer):
-    processes = []
+@pytest.fixture(scope="module")
+def starter():
     with WorkerStarter() as starter:
+        yield starter
 
-        def start(job, run="run", **more):
-            spec = WorkerSpec(job, writer.data, writer.signals, run, home="data", **more)
-            processes.append(starter.start(spec.to_bytes()))
-            return processes[-1]
 
-        yield start
-        for process in processes:
-            process.kill()
-            process.close()
-            process.wait(60.0)
+@pytest.fixture
+def start(state, writer, starter):
+    processes = []
+
+    def start(job, run="run", **more):
+        spec = WorkerSpec(job, writer.data, writer.signals, run, home="data", **more)
+        processes.append(starter.start(spec.to_bytes()))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.close()
+        process.wait(60.0)
 
 
 def spooled(state):
