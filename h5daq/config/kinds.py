@@ -16,8 +16,9 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator
 
 from h5daq.config.mistakes import nearest
+from h5daq.flow.names import check_job_group
 from h5daq.flow.rollover import check_format
-from h5daq.flow.schema import Column, check_group, check_label
+from h5daq.flow.schema import Column, check_label
 
 __all__ = [
     "Attrs",
@@ -143,7 +144,7 @@ Name = Annotated[str, AfterValidator(_check_name)]
 FilterName = Annotated[Any, AfterValidator(_check_filter)]
 """An HDF5 filter: its name, or the registered number of a plugin."""
 
-Group = Annotated[str, AfterValidator(check_group)]
+Group = Annotated[str, AfterValidator(check_job_group)]
 """An HDF5 group without slashes at its ends."""
 
 Label = Annotated[str, AfterValidator(check_label)]

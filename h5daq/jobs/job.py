@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from h5daq.errors import JobError, JobTypeError, JobValueError
-from h5daq.flow.schema import Schema, check_group
+from h5daq.flow.names import check_job_group
+from h5daq.flow.schema import Schema
 from h5daq.jobs.columns import check_attrs, labels_of, schema_of
 from h5daq.jobs.readers import read_once
 from h5daq.jobs.reading import Reading, reading_of
@@ -176,7 +177,7 @@ class DAQJob:
         spool_bytes: int = 4 << 30,
         getter_args: Mapping[str, Any] | None = None,
     ) -> None:
-        self.group = check_group(group)
+        self.group = check_job_group(group)
         with _Named(self.group):
             self.labels = labels_of(label)
             self.schema: Schema = schema_of(

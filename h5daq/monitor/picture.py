@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from h5daq.flow.names import is_own
 from h5daq.flow.topics import parse
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.rate import Rate
@@ -207,6 +208,8 @@ class Picture:
 
     def _take_rows(self, path: str, told: Mapping[str, Any], now: float) -> None:
         name = self._job_of(path)
+        if name is not None and is_own(name):
+            return
         if name is not None:
             self._whole = self._whole and name in self.jobs
             self.job(name).take_rows(told, now)

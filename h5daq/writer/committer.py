@@ -18,6 +18,7 @@ from h5daq.flow import wire
 from h5daq.flow.breadth import Breadth
 from h5daq.flow.coalesce import Coalescer
 from h5daq.flow.ledger import JobState
+from h5daq.flow.names import is_own
 from h5daq.flow.topics import topic
 from h5daq.writer.notes import Change, Note, Notes, more_news
 
@@ -87,7 +88,8 @@ class Publisher:
     def know(self, jobs: Iterable[JobState]) -> None:
         """Begin with jobs whose rows an earlier writer has committed."""
         for job in jobs:
-            self.positions[job.job] = (job.speaker, job.next[job.speaker])
+            if not is_own(job.job):
+                self.positions[job.job] = (job.speaker, job.next[job.speaker])
             self.totals[job.job] = job.rows
 
     def synced(self, seconds: float) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from h5daq.errors import RequestError
+from h5daq.flow.names import is_own
 from h5daq.flow.requests import ErrorCode
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
@@ -145,7 +146,8 @@ class Desk:
     def unfinished(self) -> list[str]:
         """Jobs whose newest worker has not said goodbye."""
         ended = self._intake.ended
-        return [j.job for j in self._ledger.jobs.values() if (j.job, j.inc) not in ended]
+        jobs = [j for j in self._ledger.jobs.values() if not is_own(j.job)]
+        return [job.job for job in jobs if (job.job, job.inc) not in ended]
 
     # -- wishes and questions --------------------------------------------------------------------
 
@@ -167,7 +169,7 @@ class Desk:
 
     def job_names(self) -> list[str]:
         """Jobs that have said hello in this run or whose positions are still kept."""
-        return sorted(self._ledger.jobs)
+        return sorted(job for job in self._ledger.jobs if not is_own(job))
 
     def newest(self, job: str) -> dict[str, Any] | None:
         """The newest row that was told of a job; very large arrays are left out."""

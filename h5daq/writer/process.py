@@ -35,6 +35,7 @@ from h5daq.writer.guard import Guard
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
 from h5daq.writer.opening import Opened
+from h5daq.writer.ownrows import OwnRows
 from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
@@ -145,6 +146,7 @@ class Writer:
         self.intake = Intake(
             self.journal, self._ledger, planner, settings.run_path, self.clock, self.guard
         )
+        self.own = OwnRows(self.intake, self.clock, self.port.wake)
         self.publisher = Publisher(
             self.port,
             self.boot,
@@ -266,6 +268,7 @@ class Writer:
         if events.data and self._has_room():
             self._take(self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE))
         self._remark()
+        self.own.flush()
         self._deliver()
         if events.requests:
             self.replies.receive()
@@ -391,6 +394,7 @@ class Writer:
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
+        self.own.flush()
         if not self.intake.end() and not self.ending.gives_up():
             return
         self.vault.close()

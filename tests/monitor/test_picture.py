@@ -218,3 +218,11 @@ def test_whatever_peers_send_the_picture_stands(messages):
             picture.take(kind, "T", told, NOW + second)
     picture.as_dict(NOW + 10)
     picture.wants_status(NOW + 10)
+
+
+def test_rows_of_the_writers_own_make_no_job_and_no_question():
+    picture = Picture()
+    picture.take_status(reply(T=part()), NOW)
+    picture.take("data-available", "", available("tank-a/h5daq/events"), NOW)
+    assert list(picture.jobs) == ["T"]
+    assert not picture.wants_status(NOW + 2)
