@@ -202,7 +202,8 @@ _odd = st.recursive(
 )  # fmt: skip
 _names = st.sampled_from(
     ["run", "writer", "jobs", "id", "boot", "rows", "total", "last", "positions", "counts", "late",
-     "lost", "text", "time", "path", "inc", "held", "T", "refused", "bytes", "lateness_ms"]
+     "lost", "text", "time", "path", "inc", "held", "T", "refused", "bytes", "lateness_ms",
+     "alarms", "alarm_id", "level", "kind", "value"]
 )  # fmt: skip
 _maps = st.dictionaries(_names, _odd | st.dictionaries(_names, _odd, max_size=4), max_size=6)
 
