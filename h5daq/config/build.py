@@ -15,11 +15,12 @@ from h5daq.config.load import locate
 from h5daq.config.mistakes import KeyPath, Mistake, render, shown
 from h5daq.config.model import Config, Job
 from h5daq.errors import ConfigError, JobError
+from h5daq.flow.alarm_options import AlarmOptions
 from h5daq.jobs.extern import DAQJobExtern
 from h5daq.jobs.getter import import_getter
 from h5daq.jobs.job import DAQJob
 
-__all__ = ["make_jobs", "try_jobs"]
+__all__ = ["alarm_options", "make_jobs", "try_jobs"]
 
 _OTHERWISE = {
     "getter",
@@ -126,7 +127,30 @@ def _columns(table: Job) -> dict[str, Any]:
         "shape": [(0, *column.shape) for column in columns],
         "units": [column.unit for column in columns],
         "descriptions": [column.description for column in columns],
+        "limits": _limits(table) or None,
     }
+
+
+def _limits(table: Job) -> dict[str, dict[str, Any]]:
+    limited = [(column.label, column.limits) for column in table.columns if column.limits]
+    return {label: limits.model_dump(exclude_none=True) for label, limits in limited}
+
+
+def alarm_options(config: Config) -> dict[str, Any] | None:
+    """What is watched of all jobs, wherever they run; see `Config.alarm_options`."""
+    limits = {table.group.strip("/"): _limits(table) for table in config.jobs}
+    limited = {group: columns for group, columns in limits.items() if columns}
+    if config.alarms is None and not limited:
+        return None
+    told = config.alarms.model_dump(exclude_none=True) if config.alarms else {}
+    if "command" in told:
+        told["command"] = [_program(config, told["command"][0]), *told["command"][1:]]
+    return AlarmOptions.of({**told, "limits": limited, "jobs": list(limits)}).to_map()
+
+
+def _program(config: Config, name: str) -> str:
+    """As other paths in the file: one with a slash is relative to it; a bare name is looked for."""
+    return str(config.resolve(name)) if "/" in name else name
 
 
 def _located(config: Config, mistakes: list[Mistake]) -> list[Mistake]:

@@ -93,6 +93,7 @@ class Intake:
         self.stood: dict[str, Stood] = {}
         self.ended: set[tuple[str, int]] = set()
         self.remarks: list[tuple[str, str, dict[str, Any]]] = []
+        self.watched: frozenset[str] = frozenset()
 
     def take(self, message: memoryview, user: str = "") -> None:
         """Take one message from the data socket. Never raises for what a peer sent.
@@ -215,6 +216,8 @@ class Intake:
             self._announce(head.job)
             self.note.urgent = True
         self.note.rows(head.job, batch, job.schema, job.rows, job.last_time)
+        if head.job in self.watched:
+            self.note.watched.append((batch, job.schema))
 
     def record(self, record: Record | None) -> None:
         """Journal one of the writer's own decisions and let it take effect."""

@@ -39,6 +39,7 @@ class Note:
     changes: dict[str, Change] = field(default_factory=dict)
     signals: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     news: dict[str, dict[str, Any]] = field(default_factory=dict)
+    watched: list[tuple[Batch, Schema]] = field(default_factory=list)
     bytes: int = 0
     urgent: bool = False
 
@@ -119,6 +120,7 @@ class Notes:
         mine.byes |= note.byes
         mine.refused |= note.refused
         mine.signals += note.signals
+        mine.watched += note.watched
         for path, fields in note.news.items():
             mine.news[path] = more_news(mine.news.get(path), fields)
         mine.bytes += note.bytes

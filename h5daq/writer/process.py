@@ -27,6 +27,7 @@ from h5daq.storage.recovery import Recovered
 from h5daq.transports.base import Events, Frame
 from h5daq.transports.private import keep_alive
 from h5daq.transports.zmq import WriterPort
+from h5daq.writer.alerting import Alerting
 from h5daq.writer.answers import Answers
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
@@ -156,9 +157,11 @@ class Writer:
             self._window,
         )
         self.store = self._make_store(builder)
+        self.alerting = Alerting(settings, self.intake, self.publisher, self.own, self.clock)
         self.committer = Committer(
-            self.notes, self.journal, self.publisher, self._committed, self._fail
-        )
+            self.notes, self.journal, self.publisher, self._committed, self._fail,
+            self.alerting.look,
+        )  # fmt: skip
         self.desk = Desk(
             settings,
             self.endpoints(),
@@ -172,6 +175,7 @@ class Writer:
         self.ending = Ending(
             settings, self.desk, self.journal, builder, self.committer, self.store, self.publisher
         )
+        self.desk.alarms = self.alerting.status
         self.vault = self._make_vault()
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(
@@ -245,6 +249,7 @@ class Writer:
         """Serve until stopped. Raises what ended a thread, if one ended."""
         self.committer.start()
         self.store.start()
+        self.alerting.start()
         while not self.stopped:
             self._receive(self.port.poll(self._patience()))
             self._tick()
@@ -341,6 +346,8 @@ class Writer:
         if self.guard is not None and self.guard.refresh():
             self.guard.cut = not self.port.cut_subscribers()
             self._rejoined_at = time.monotonic() + _REJOIN_SECONDS
+        if not self.desk.stopping:
+            self.alerting.tick(self.desk.seen, self.desk.trouble())
         self._heartbeat()
         self.desk.repeat_orders()
         if self._stop_by is None and self._parent_gone():
@@ -394,6 +401,7 @@ class Writer:
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
+        self.alerting.close()
         self.own.flush()
         if not self.intake.end() and not self.ending.gives_up():
             return
@@ -405,6 +413,7 @@ class Writer:
         self._outlast(self.store)
         self.ending.close_journal()
         self.ending.report()
+        self.alerting.end()
         self.stopped = True
 
     def _outlast(self, thread: threading.Thread) -> None:
