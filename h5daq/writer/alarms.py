@@ -144,7 +144,7 @@ class AlarmWatch(threading.Thread):
         newest = self.newest
         return newest, list(self._raised.values())
 
-    def close(self, seconds: float = 2.0) -> None:
+    def close(self, seconds: float = 10.0) -> None:
         """Look at what waits, then end."""
         with self._changed:
             self._closing = True

@@ -69,6 +69,11 @@ class Alerting:
         )  # fmt: skip
         intake.watched = self._watch.jobs
 
+    @property
+    def on(self) -> bool:
+        """Whether anything is watched."""
+        return self._watch is not None
+
     def start(self) -> None:
         """Begin to watch."""
         for thread in (self._watch, *self._messengers):
@@ -99,6 +104,8 @@ class Alerting:
 
     def end(self) -> None:
         """Deliver what is left, as far as that is soon done."""
+        for messenger in self._messengers:
+            messenger.ask_end(_LAST_SECONDS)
         for messenger in self._messengers:
             messenger.close(_LAST_SECONDS)
 

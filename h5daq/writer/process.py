@@ -57,6 +57,9 @@ _LAG_BYTES = 40 << 20
 _REJOIN_SECONDS = 3.0
 """After subscribers were cut off: until workers have missed no goodbye for it."""
 
+_SETTLE_SECONDS = 1.0
+"""How long the last rows may take to be committed before the end of their run is."""
+
 _CATCH_UP_SECONDS = 0.005
 """How long the sockets are left alone at a time while the files catch up."""
 
@@ -401,7 +404,7 @@ class Writer:
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
-        self.alerting.close()
+        self._look_at_last_rows()
         self.own.flush()
         if not self.intake.end() and not self.ending.gives_up():
             return
@@ -415,6 +418,13 @@ class Writer:
         self.ending.report()
         self.alerting.end()
         self.stopped = True
+
+    def _look_at_last_rows(self) -> None:
+        """What the last rows raise is an event of the run as well."""
+        if self.alerting.on:
+            self.notes.deliver(self.intake.collect())
+            self.notes.settle(_SETTLE_SECONDS)
+            self.alerting.close()
 
     def _outlast(self, thread: threading.Thread) -> None:
         """Wait for a thread's end; requests are answered meanwhile."""

@@ -74,11 +74,16 @@ class Messenger(threading.Thread):
             "waiting": len(queue), "trouble": self.trouble,
         }  # fmt: skip
 
+    def ask_end(self, seconds: float) -> None:
+        """Deliver what can be delivered in that time, and no more."""
+        with self._changed:
+            if self._end is None:
+                self._end = time.monotonic() + seconds
+            self._changed.notify()
+
     def close(self, seconds: float) -> None:
         """Deliver what can be delivered in that time, then end."""
-        with self._changed:
-            self._end = time.monotonic() + seconds
-            self._changed.notify()
+        self.ask_end(seconds)
         if self.is_alive():
             self.join(seconds + _END_SECONDS)
         if len(self._queue):
