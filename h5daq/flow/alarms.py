@@ -20,7 +20,7 @@ __all__ = ["LEVELS", "Alarms", "Change", "Disk", "Key", "Rules", "Seen"]
 LEVELS = ("ok", "warn", "alarm")
 """From good to bad."""
 
-DOWN = frozenset({"silent", "restarting", "given up", "refused", "failed", "missing"})
+DOWN = frozenset({"silent", "hanging", "restarting", "given up", "refused", "failed", "missing"})
 """States in which a job is down."""
 
 RESTING = frozenset({"paused", "ended", "draining"})
@@ -313,6 +313,7 @@ class Alarms:
 
 _STATES = {
     "silent": "nothing is heard of its worker",
+    "hanging": "a reading does not return",
     "restarting": "its worker died and is started again",
     "given up": "its worker died too often and is given up",
     "refused": "its worker is refused",

@@ -126,7 +126,7 @@ def test_who_rests_is_not_stale_and_has_its_time_again_afterwards(state):
     assert tick(alarms, 107.0, state) == [("stale", "ok")]
 
 
-@pytest.mark.parametrize("state", ["silent", "restarting", "given up", "refused"])
+@pytest.mark.parametrize("state", ["silent", "hanging", "restarting", "given up", "refused"])
 def test_a_job_is_down_until_it_reads_again(state):
     alarms = alarms_of()
     assert tick(alarms, 1.0) == []
