@@ -6,6 +6,7 @@ Modules are looked for where Python looks, and then beside the configuration fil
 from __future__ import annotations
 
 import inspect
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from h5daq.jobs.extern import DAQJobExtern
 from h5daq.jobs.getter import import_getter
 from h5daq.jobs.job import DAQJob
 
-__all__ = ["alarm_options", "make_jobs", "try_jobs"]
+__all__ = ["alarm_options", "make_jobs", "try_command", "try_jobs"]
 
 _OTHERWISE = {
     "getter",
@@ -146,6 +147,16 @@ def alarm_options(config: Config) -> dict[str, Any] | None:
     if "command" in told:
         told["command"] = [_program(config, told["command"][0]), *told["command"][1:]]
     return AlarmOptions.of({**told, "limits": limited, "jobs": list(limits)}).to_map()
+
+
+def try_command(config: Config) -> list[Mistake]:
+    """What is wrong with the command that alarms are given to, if it is to run here."""
+    words = (config.alarms.command if config.alarms else None) or [""]
+    if not words[0] or config.writer.host or shutil.which(_program(config, words[0])):
+        return []
+    right = 'a program that is there and may be run; one beside this file is written "./alarm.sh"'
+    key = ("alarms", "command", 0)
+    return _located(config, [Mistake(key, "no such program", shown(words[0]), right)])
 
 
 def _program(config: Config, name: str) -> str:

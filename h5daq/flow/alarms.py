@@ -244,7 +244,9 @@ class Alarms:
 
     def _stale(self, now: float, jobs: Mapping[str, Seen]) -> Iterator[Change]:
         for job, columns in self.limits.items():
-            rests = job in jobs and jobs[job].state in RESTING
+            # Who has not come yet has nothing to say; that it does not come is another alarm.
+            young = now - self._begun < HELLO_SECONDS
+            rests = jobs[job].state in RESTING if job in jobs else young
             for column, limits in columns.items():
                 if limits.stale is not None:
                     yield from self._stale_column(now, (job, column), limits.stale, rests)

@@ -117,6 +117,14 @@ def test_a_column_without_numbers_is_stale_until_one_comes():
     assert tick(alarms, 62.0) == [("stale", "ok")]
 
 
+def test_a_job_that_still_starts_has_its_time_from_its_hello_on():
+    alarms = alarms_of(stale=5.0)
+    assert alarms.tick(20.0, {}, Disk()) == []
+    assert tick(alarms, 24.0, "starting") == []
+    assert tick(alarms, 26.0) == [("stale", "alarm")]
+    assert alarms_of(stale=5.0).tick(30.0, {}, Disk())[0].kind == "stale"
+
+
 @pytest.mark.parametrize("state", ["paused", "ended"])
 def test_who_rests_is_not_stale_and_has_its_time_again_afterwards(state):
     alarms = alarms_of(stale=5.0)
