@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from h5daq.errors import NoAnswer
+from h5daq.errors import NoAnswer, StorageError
 from h5daq.files.catalog import Catalog
 from h5daq.files.contents import TIME, FileHead, GroupInfo
 from h5daq.files.group import Group, Piece
@@ -34,6 +34,9 @@ __all__ = ["Follower", "NewRows", "News", "follow"]
 
 _BLOCK_BYTES = 64 << 20
 """Most bytes of rows that are given at once."""
+
+_FLUSH_SECONDS = 2.0
+"""How long a flush is waited for; it goes on all the same."""
 
 
 class NewRows:
@@ -165,25 +168,28 @@ class News:
     ----------
     client : Client
         Connected to the writer of the run.
+    run : str
+        The run's name: news of others, and of the vault, are none.
     every : float
         Seconds between two looks: at least when there is news, at most when there is none.
     """
 
-    def __init__(self, client: Client, every: float) -> None:
+    def __init__(self, client: Client, run: str, every: float) -> None:
         # It brings the sockets, which files have no use for.
         from h5daq.client import subscribe
 
         self._client, self._every = client, every
+        path = run.strip("/") or "run"
         self._signals = subscribe(
-            client.signals_endpoint, ["data-available"], timeout=every, keys=client.keys
+            client.signals_endpoint, ["data-available"], path, timeout=every, keys=client.keys
         )
 
     def __call__(self) -> None:
         """Wait; a writer that does not answer may have ended, as the files will say."""
         time.sleep(self._every)
-        with suppress(NoAnswer):
+        with suppress(NoAnswer, StorageError):
             self._signals.receive(self._every)
-            self._client.request("flush")
+            self._client.request("flush", timeout=_FLUSH_SECONDS)
 
     def close(self) -> None:
         """Hear no more."""

@@ -200,10 +200,11 @@ class Recording:
         >>> for rows in h5daq.open("data").follow("tank/temperature"):  # doctest: +SKIP
         ...     print(len(rows), rows["T_top"].mean())
         """
-        follower = Follower(self.runs[-1], groups, self._catalog.patience)
+        run = self.runs[-1]
+        follower = Follower(run, groups, self._catalog.patience)
         if not past:
             follower.skip()
-        return _following(follower, client, every, timeout)
+        return _following(follower, client, run, every, timeout)
 
     def __enter__(self) -> Recording:
         self._catalog.hold()
@@ -227,9 +228,10 @@ class Recording:
 
 
 def _following(
-    follower: Follower, client: Client | None, every: float, timeout: float | None
+    follower: Follower, client: Client | None, run: Run, every: float, timeout: float | None
 ) -> Iterator[NewRows]:
-    news = None if client is None else News(client, every)
+    # Made here, where it is sure to be closed, and not before somebody iterates.
+    news = None if client is None else News(client, run.name, every)
     try:
         yield from follow(follower, news or (lambda: time.sleep(every)), timeout)
     finally:
