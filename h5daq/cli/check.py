@@ -60,12 +60,13 @@ def check(arguments: Arguments) -> int:
 
 def _examine(path: str) -> tuple[Config | None, list[DAQJob], list[Mistake]]:
     from h5daq.config import examine
-    from h5daq.config.build import try_jobs
+    from h5daq.config.build import try_command, try_jobs
 
     config, mistakes = examine(path)
     if config is None:
         return None, [], mistakes
-    return config, *try_jobs(config)
+    jobs, mistakes = try_jobs(config)
+    return config, jobs, mistakes + try_command(config)
 
 
 def _answer(
@@ -80,6 +81,7 @@ def _answer(
         "directory": str(config.directory),
         "jobs": [_job_answer(job) for job in jobs],
         "elsewhere": [{"group": table.group, "host": table.host} for table in elsewhere],
+        "alarms": config.alarm_options(),
     }
 
 
@@ -117,10 +119,22 @@ def _report(path: str, config: Config, jobs: list[DAQJob]) -> list[str]:
     ]
     lines += [f"    {job.group}: {_what(job)}" for job in jobs]
     lines += [f"    {table.group}: on {table.host}, its getter not imported" for table in elsewhere]
+    lines += _alarm_lines(config.alarm_options())
     known = [rate for rate in map(_rate, jobs) if rate is not None]
     more = ", and the jobs without a fixed rate" * (len(known) < len(jobs))
     amount = f"{_bytes(sum(known))}/s, {_bytes(86400 * sum(known))} a day before compression"
     return [*lines, f"  amount     {amount}{more}"]
+
+
+def _alarm_lines(options: dict[str, Any] | None) -> list[str]:
+    if options is None:
+        return []
+    limited = sum(map(len, options["limits"].values()))
+    watched = [f"{limited} column{'s' * (limited != 1)} with limits"]
+    watched += [kind for kind in ("down", "loss") if options[kind]]
+    watched += ["disk"] * any(options["disk"].values())
+    told = [name for name in ("command", "webhook") if options[name]]
+    return [f"  alarms     {', '.join(watched)}" + f"; told: {', '.join(told)}" * bool(told)]
 
 
 def _what(job: DAQJob) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "add_source", "add_times", "moment", "opened"]
 
+MOST_EVENTS = 20
+"""Events that are shown, the newest."""
+
 
 def add(subparsers: Subparsers) -> None:
     """Add these commands."""
@@ -26,8 +29,9 @@ def add(subparsers: Subparsers) -> None:
     add_json(listing)
     show = add_command(
         subparsers, "show", _show,
-        summary="Show what a recording holds: columns, rates, gaps, losses, rows.",
-        details="A directory means its newest run, over all its files; a file means that file.",
+        summary="Show what a recording holds: columns, rates, gaps, losses, rows, events.",
+        details="A directory means its newest run, over all its files; a file means that file.\n"
+        "Events are alarms, restarts of workers, and clocks that were set; the newest are shown.",
         examples="h5daq show data\nh5daq show data tank/temperature --from 2026-11-21T09:00\n"
         "h5daq show data/DAQ_*.hdf5 --json",
     )  # fmt: skip
@@ -151,7 +155,35 @@ def _show(args: Arguments) -> int:
             print(path)
         for group in groups:
             print("\n" + "\n".join(_group_lines(group)))
+        if not args.groups:
+            print("\n".join(_event_lines(recording, args)))
     return 0
+
+
+def _event_lines(recording: Recording, args: Arguments) -> list[str]:
+    import numpy as np
+
+    from h5daq.files.times import iso, seconds_of
+    from h5daq.monitor.words import clean
+
+    events = recording.events
+    for text, keep in ((args.start, np.greater_equal), (args.end, np.less)):
+        if (time := moment(text)) is not None:
+            events = events[keep(events["time"], seconds_of(time))]
+    if not len(events):
+        return []
+    earlier = [f"  … and {len(events) - MOST_EVENTS:,} before"] * (len(events) > MOST_EVENTS)
+    shown = [
+        f"  {iso(float(event['time']))}  {event['level']:<5}  {_about(event)}"
+        for event in events[-MOST_EVENTS:]
+    ]
+    return ["", f"events  {len(events):,}", *earlier, *map(clean, shown)]
+
+
+def _about(event: Any) -> str:
+    """What happened; most texts say of which job by themselves."""
+    job = "" if event["text"].startswith(event["job"]) else f"{event['job']}: "
+    return f"{job}{event['text']}"
 
 
 def _group_dict(group: Group) -> dict[str, Any]:

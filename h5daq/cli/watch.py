@@ -20,9 +20,11 @@ def add(subparsers: Subparsers) -> None:
         "watch",
         _watch,
         summary="Print signals as they come.",
-        details="New directories and datasets, and new data, told after the commit. With --kind\n"
-        "whatever else is broadcast: position, heartbeat, status, log, refused, command.",
+        details="New directories and datasets, new data, told after the commit, and alarms. With\n"
+        "--kind whatever else is broadcast: position, heartbeat, status, log, refused, command.\n"
+        "Of alarms, statuses and logs the path is the job's group.",
         examples="h5daq watch --directory data\n"
+        "h5daq watch --kind alarm --path tower/wind\n"
         "h5daq watch --kind data-available --path tank-a/tower\n"
         "h5daq watch --json --count 10 | jq .last_time",
     )
@@ -37,7 +39,7 @@ def add(subparsers: Subparsers) -> None:
 def _watch(args: Arguments) -> int:
     with client_of(args) as client:
         endpoint, keys = client.signals_endpoint, client.keys
-    kinds = args.kind or SIGNAL_KINDS
+    kinds = args.kind or [*SIGNAL_KINDS, "alarm"]
     left = args.count
     with subscribe(
         endpoint, kinds=kinds, path=args.path, timeout=args.seconds, keys=keys
@@ -58,7 +60,10 @@ def _line(signal: Signal, as_json: bool) -> str:
         return json.dumps({"kind": signal.kind, **signal.payload}, default=repr)
     clock = time.strftime("%H:%M:%S")
     fields = {k: v for k, v in signal.payload.items() if k not in ("v", "k", "path")}
-    text = "  ".join(f"{key}={_short(value)}" for key, value in fields.items())
+    if signal.kind == "alarm":
+        text = f"{fields.get('level')}  {fields.get('text')}"
+    else:
+        text = "  ".join(f"{key}={_short(value)}" for key, value in fields.items())
     return f"{clock}  {signal.kind:<15} {signal.path or '/'}  {text}"
 
 

@@ -6,6 +6,7 @@ Modules are looked for where Python looks, and then beside the configuration fil
 from __future__ import annotations
 
 import inspect
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable
@@ -15,11 +16,12 @@ from h5daq.config.load import locate
 from h5daq.config.mistakes import KeyPath, Mistake, render, shown
 from h5daq.config.model import Config, Job
 from h5daq.errors import ConfigError, JobError
+from h5daq.flow.alarm_options import AlarmOptions
 from h5daq.jobs.extern import DAQJobExtern
 from h5daq.jobs.getter import import_getter
 from h5daq.jobs.job import DAQJob
 
-__all__ = ["make_jobs", "try_jobs"]
+__all__ = ["alarm_options", "make_jobs", "try_command", "try_jobs"]
 
 _OTHERWISE = {
     "getter",
@@ -126,7 +128,40 @@ def _columns(table: Job) -> dict[str, Any]:
         "shape": [(0, *column.shape) for column in columns],
         "units": [column.unit for column in columns],
         "descriptions": [column.description for column in columns],
+        "limits": _limits(table) or None,
     }
+
+
+def _limits(table: Job) -> dict[str, dict[str, Any]]:
+    limited = [(column.label, column.limits) for column in table.columns if column.limits]
+    return {label: limits.model_dump(exclude_none=True) for label, limits in limited}
+
+
+def alarm_options(config: Config) -> dict[str, Any] | None:
+    """What is watched of all jobs, wherever they run; see `Config.alarm_options`."""
+    limits = {table.group.strip("/"): _limits(table) for table in config.jobs}
+    limited = {group: columns for group, columns in limits.items() if columns}
+    if config.alarms is None and not limited:
+        return None
+    told = config.alarms.model_dump(exclude_none=True) if config.alarms else {}
+    if "command" in told:
+        told["command"] = [_program(config, told["command"][0]), *told["command"][1:]]
+    return AlarmOptions.of({**told, "limits": limited, "jobs": list(limits)}).to_map()
+
+
+def try_command(config: Config) -> list[Mistake]:
+    """What is wrong with the command that alarms are given to, if it is to run here."""
+    words = (config.alarms.command if config.alarms else None) or [""]
+    if not words[0] or config.writer.host or shutil.which(_program(config, words[0])):
+        return []
+    right = 'a program that is there and may be run; one beside this file is written "./alarm.sh"'
+    key = ("alarms", "command", 0)
+    return _located(config, [Mistake(key, "no such program", shown(words[0]), right)])
+
+
+def _program(config: Config, name: str) -> str:
+    """As other paths in the file: one with a slash is relative to it; a bare name is looked for."""
+    return str(config.resolve(name)) if "/" in name else name
 
 
 def _located(config: Config, mistakes: list[Mistake]) -> list[Mistake]:

@@ -16,10 +16,12 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator
 
 from h5daq.config.mistakes import nearest
+from h5daq.flow.names import check_job_group
 from h5daq.flow.rollover import check_format
-from h5daq.flow.schema import Column, check_group, check_label
+from h5daq.flow.schema import Column, check_label
 
 __all__ = [
+    "Address",
     "Attrs",
     "Dtype",
     "FileFormat",
@@ -110,6 +112,14 @@ def _check_filter(value: object) -> object:
     return value
 
 
+def _check_address(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    plain = value.isprintable() and " " not in value
+    if scheme not in ("http", "https") or not rest.partition("/")[0] or not plain:
+        raise ValueError("not an address of the web")
+    return value
+
+
 def _attr(value: object) -> object:
     if not isinstance(value, list):
         return _attr_item(value)
@@ -143,7 +153,10 @@ Name = Annotated[str, AfterValidator(_check_name)]
 FilterName = Annotated[Any, AfterValidator(_check_filter)]
 """An HDF5 filter: its name, or the registered number of a plugin."""
 
-Group = Annotated[str, AfterValidator(check_group)]
+Address = Annotated[str, AfterValidator(_check_address)]
+"""Where something is posted to: ``http://`` or ``https://``."""
+
+Group = Annotated[str, AfterValidator(check_job_group)]
 """An HDF5 group without slashes at its ends."""
 
 Label = Annotated[str, AfterValidator(check_label)]

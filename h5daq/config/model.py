@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from h5daq.config.kinds import (
+    Address,
     Attrs,
     Dtype,
     FileFormat,
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
     from h5daq.jobs.job import DAQJob
 
 __all__ = [
+    "Alarms",
+    "Bounds",
     "Column",
     "Compression",
     "Config",
+    "Disk",
     "Host",
     "Job",
+    "Limits",
     "LogRollover",
     "Logging",
     "Metrics",
@@ -176,6 +181,22 @@ class Host(_Table):
     )
 
 
+class Bounds(_Table):
+    """What lies between them is good."""
+
+    low: float | None = _key(None, "a number, in the column's unit")
+    high: float | None = _key(None, "a number, in the column's unit")
+
+
+class Limits(_Table):
+    """From where on a value is worth a warning, and from where on an alarm."""
+
+    warn: Bounds | None = _key(None, "a table such as { low = 280, high = 310 }")
+    alarm: Bounds | None = _key(None, "a table such as { high = 320 }")
+    hysteresis: Seconds = _key(0.0, "a number, 0 or more, in the column's unit")
+    stale: Period | None = _key(None, "a number of seconds above 0")
+
+
 class Column(_Table):
     """One dataset of a job."""
 
@@ -186,6 +207,7 @@ class Column(_Table):
     )
     unit: str = _key("", 'a text such as "K"')
     description: str = _key("", "a text")
+    limits: Limits | None = _key(None, "a table such as { warn = { high = 310 }, stale = 60 }")
 
 
 class Job(_Table):
@@ -240,6 +262,27 @@ class Metrics(_Table):
     values: bool = _key(False, "whether to tell the newest value of each column as well")
 
 
+class Disk(_Table):
+    """Free space where the files are, below which it is worth a warning, an alarm."""
+
+    warn: Size | None = _key(None, 'a size such as "20 GiB"')
+    alarm: Size | None = _key(None, 'a size such as "2 GiB"')
+
+
+class Alarms(_Table):
+    """The table [alarms]: what is watched beside the limits of columns, and who is told."""
+
+    down: bool = _key(True, "true or false")
+    loss: bool = _key(True, "true or false")
+    disk: Disk | None = _key(None, 'a table such as { warn = "20 GiB", alarm = "2 GiB" }')
+    command: Annotated[list[str], Field(min_length=1)] | None = _key(
+        None, 'a list: a program and its arguments, such as ["./alarm.sh", "--loud"]'
+    )
+    webhook: Address | None = _key(None, 'an address such as "https://example.org/alarm"')
+    timeout: Period = _key(10.0, "a number of seconds above 0")
+    per_minute: Period = _key(30.0, "a number above 0: most alarms that are told per minute")
+
+
 class Config(_Table):
     """A whole configuration; made by `h5daq.config.load`."""
 
@@ -248,6 +291,7 @@ class Config(_Table):
     security: Security = _made(Security, "the table [security]")
     logging: Logging = _made(Logging, "the table [logging]")
     metrics: Metrics = _made(Metrics, "the table [metrics]")
+    alarms: Alarms | None = _key(None, "the table [alarms]")
     hosts: dict[str, Host] = Field(default_factory=dict, description="tables [hosts.<name>]")
     jobs: list[Job] = Field(default_factory=list, description="tables [[jobs]]")
     _path: Path = PrivateAttr(default=Path("h5daq.toml"))
@@ -318,7 +362,14 @@ class Config(_Table):
             "drain_timeout": self.run.drain_timeout,
             "insecure": self.security.insecure,
             "keys": str(self.keys) if self.keys else "",
+            "alarms": self.alarm_options(),
         }
+
+    def alarm_options(self) -> dict[str, Any] | None:
+        """What is watched, as `DAQDaemon` and `WriterSettings` take it; None for nothing."""
+        from h5daq.config.build import alarm_options
+
+        return alarm_options(self)
 
     def logging_arguments(self) -> dict[str, Any]:
         """The table [logging] as `h5daq.setup_logging` takes it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from h5daq.config.alarm_rules import broken_alarm_rules
 from h5daq.config.mistakes import KeyPath, Mistake, nearest, shown
 
 __all__ = ["broken_rules"]
@@ -36,6 +37,7 @@ def broken_rules(raw: _Tables) -> Iterator[Mistake]:
     yield from _reachable(raw)
     yield from _hosts(raw)
     yield from _groups(_jobs(raw))
+    yield from broken_alarm_rules(raw)
     for number, job in _jobs(raw):
         yield from _source(("jobs", number), job)
         yield from _labels(("jobs", number), job)

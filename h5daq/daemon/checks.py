@@ -7,9 +7,11 @@ import math
 import numbers
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from h5daq.errors import ConfigError, JobTypeError, JobValueError
+from h5daq.flow.alarm_options import AlarmOptions
 from h5daq.flow.names import check_attrs, check_collision
 from h5daq.flow.schema import check_group
 from h5daq.jobs import columns
@@ -19,6 +21,7 @@ from h5daq.keys import KeyDirectory
 __all__ = [
     "check_options",
     "check_security",
+    "checked_alarms",
     "checked_attrs",
     "checked_compression",
     "checked_jobs",
@@ -90,6 +93,17 @@ def checked_compression(compression: Mapping[str, Any] | None) -> dict[str, Any]
 
     Filters(compression)
     return dict(compression)
+
+
+def checked_alarms(told: Mapping[str, Any] | None, jobs: Iterable[DAQJob]) -> dict[str, Any] | None:
+    """What the writer is to watch: the options, the limits of the jobs; None for nothing."""
+    jobs = list(jobs)
+    limits = {job.group: job.limits for job in jobs if job.limits}
+    if told is None and not limits:
+        return None
+    options = AlarmOptions.of({} if told is None else told, limits)
+    names = dict.fromkeys([*options.rules.jobs, *(job.group for job in jobs)])
+    return replace(options, rules=replace(options.rules, jobs=tuple(names))).to_map()
 
 
 def check_options(options: Mapping[str, Any]) -> None:

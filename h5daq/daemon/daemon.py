@@ -21,6 +21,7 @@ from typing import Any
 from h5daq.daemon.checks import (
     check_options,
     check_security,
+    checked_alarms,
     checked_attrs,
     checked_compression,
     checked_jobs,
@@ -84,6 +85,13 @@ class DAQDaemon:
         the file.
     log_level : str
         From which level on the processes report.
+    alarms : dict, optional
+        What is watched beside the limits of the jobs' columns, and who is told: ``down`` and
+        ``loss`` (of jobs; both True), ``disk`` (``{"warn": 4 << 30, "alarm": 1 << 30}``, free
+        bytes), ``command`` (a list: a program that gets each alarm as JSON on its standard input),
+        ``webhook`` (an address that it is posted to), ``timeout`` (10 s), ``per_minute`` (30), and
+        ``limits`` by group and label for jobs of other hosts. ``{}`` takes the defaults; without
+        it and without limits nothing is watched.
 
     Raises
     ------
@@ -130,6 +138,7 @@ class DAQDaemon:
         checkpoint_bytes: int = 128 << 20,
         overlay_bytes: int = 64 << 20,
         log_level: str = "INFO",
+        alarms: Mapping[str, Any] | None = None,
     ) -> None:
         self.jobs = checked_jobs(job_list, data)
         self.name = checked_name(name)
@@ -159,6 +168,7 @@ class DAQDaemon:
             "checkpoint_bytes": checkpoint_bytes,
             "overlay_bytes": overlay_bytes,
             "log_level": log_level,
+            "alarms": checked_alarms(alarms, self.jobs),
         }
         check_options(self._options)
         self._lock = threading.RLock()

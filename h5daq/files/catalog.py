@@ -55,6 +55,8 @@ class Catalog:
 
     Attributes
     ----------
+    patience : float
+        As it was given.
     skipped : dict
         Files that were left out, and why; each was also told by a warning.
     """
@@ -65,7 +67,7 @@ class Catalog:
             self._source = os.fspath(source)
         else:
             self._source = [Path(path) for path in source]
-        self._run, self._patience = run, patience
+        self._run, self.patience = run, patience
         self._known: dict[tuple[Path, str], tuple[tuple[int, ...], Any]] = {}
         self._held: dict[Path, h5py.File] = {}
         self._at_rest: list[Run] | None = None
@@ -204,7 +206,7 @@ class Catalog:
             yield self._held[path]
             return
         # What was waited for in vain once is not waited for at each further look.
-        file = open_for_reading(path, 0.0 if path in self._unreadable else self._patience)
+        file = open_for_reading(path, 0.0 if path in self._unreadable else self.patience)
         if self._at_rest is not None and len(self._held) < MOST_HELD:
             self._held[path] = file
             yield file

@@ -7,15 +7,24 @@ rows that came meanwhile. Within ``with h5daq.open(…) as recording`` the state
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from h5daq.errors import ConfigKeyError
 from h5daq.files.catalog import Catalog, Source
+from h5daq.files.events import EVENTS, ends, events_of, restarts_and_jumps, table_of
+from h5daq.files.follow import Follower, NewRows, News, follow
 from h5daq.files.group import Group, Piece
 from h5daq.files.order import Run
+from h5daq.flow.names import is_own
+
+if TYPE_CHECKING:
+    from h5daq.client import Client
 
 __all__ = ["Recording", "open_recording"]
 
@@ -82,9 +91,17 @@ class Recording:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Groups that have rows in any of the files."""
+        """Groups of jobs that have rows in any of the files."""
+        return tuple(name for name in self._names() if not is_own(name))
+
+    @property
+    def own_groups(self) -> tuple[str, ...]:
+        """Groups below ``h5daq/``, in which the writer keeps its own records, e.g. of events."""
+        return tuple(name for name in self._names() if is_own(name))
+
+    def _names(self) -> dict[str, None]:
         names = (name for head in self._catalog.files() for name in self._catalog.names(head))
-        return tuple(dict.fromkeys(names))
+        return dict.fromkeys(names)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.groups)
@@ -93,7 +110,7 @@ class Recording:
         return len(self.groups)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.strip("/") in self.groups
+        return isinstance(name, str) and name.strip("/") in self._names()
 
     def __getitem__(self, name: str) -> Group:
         """The rows of a group that are in the files now.
@@ -118,6 +135,77 @@ class Recording:
                 first += info.rows
         return pieces
 
+    @property
+    def events(self) -> NDArray[Any]:
+        """What happened, over all files, in order of time.
+
+        Returns
+        -------
+        ndarray
+            Structured: ``time`` (UTC seconds since 1970-01-01), ``level`` (``ok``, ``warn``,
+            ``alarm``), ``job``, ``column`` (empty where it is about none), ``kind``, ``value``,
+            ``limit`` (NaN where there is none), ``text``. Kinds are those of alarms (``low``,
+            ``high``, ``stale``, ``down``, ``loss``, ``disk``), ``restart`` of a worker, ``clock``
+            that was set (``value``: by how many seconds), and ``interrupted``, the end of a run
+            that nobody ended. ``pandas.DataFrame(recording.events)`` makes a frame of it.
+        """
+        pieces = self._pieces(EVENTS)
+        recorded = Group(EVENTS, pieces, self._catalog) if pieces else None
+        infos = (piece.info for name in self.groups for piece in self._pieces(name))
+        rows = [*events_of(recorded), *restarts_and_jumps(infos), *ends(self._catalog.files())]
+        return table_of(rows)
+
+    def follow(
+        self,
+        *groups: str,
+        client: Client | None = None,
+        past: bool = False,
+        every: float = 0.25,
+        timeout: float | None = None,
+    ) -> Iterator[NewRows]:
+        """New rows of the newest run in view, each once, until the run has ended.
+
+        Rows come as checkpoints bring them into the files. With a client of the run's writer they
+        come as soon as they are committed: the writer is asked to flush when it tells of news.
+
+        Parameters
+        ----------
+        *groups : str
+            Which groups; those of all jobs, also of later ones, if none is named.
+        client : Client, optional
+            Made by `h5daq.connect`; its key must be an operator's, where there are keys.
+        past : bool
+            Whether to begin with the rows that are there, and not with those that come.
+        every : float
+            Seconds between two looks.
+        timeout : float, optional
+            Seconds without a row after which to give up; None waits for ever.
+
+        Yields
+        ------
+        NewRows
+            Rows of one group, in memory: ``rows["T"]``, ``rows.times``, ``rows.name``,
+            ``len(rows)``; of each group in the order in which they were taken.
+
+        Raises
+        ------
+        NoAnswer
+            If no row comes for `timeout` seconds.
+        StorageError
+            If a file can't be read, or is taken away.
+
+        Examples
+        --------
+        >>> import h5daq
+        >>> for rows in h5daq.open("data").follow("tank/temperature"):  # doctest: +SKIP
+        ...     print(len(rows), rows["T_top"].mean())
+        """
+        run = self.runs[-1]
+        follower = Follower(run, groups, self._catalog.patience)
+        if not past:
+            follower.skip()
+        return _following(follower, client, run, every, timeout)
+
     def __enter__(self) -> Recording:
         self._catalog.hold()
         return self
@@ -137,3 +225,15 @@ class Recording:
     def __repr__(self) -> str:
         names = " and ".join(run.name or "unnamed" for run in self.runs)
         return f"<Recording of {names}: {len(self)} groups in {len(self.files)} files>"
+
+
+def _following(
+    follower: Follower, client: Client | None, run: Run, every: float, timeout: float | None
+) -> Iterator[NewRows]:
+    # Made here, where it is sure to be closed, and not before somebody iterates.
+    news = None if client is None else News(client, run.name, every)
+    try:
+        yield from follow(follower, news or (lambda: time.sleep(every)), timeout)
+    finally:
+        if news is not None:
+            news.close()

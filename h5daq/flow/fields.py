@@ -191,7 +191,10 @@ PUBLISHED: Kinds = {
     "comments-available": {"path": _TEXT},
     "status": {},
     "log": {},
-    "alarm": {},
+    "alarm": {
+        "id": _COUNT, "time": _NUMBER, "job": _TEXT, "column": _TEXT, "kind": _TEXT,
+        "level": _TEXT, "value": _NUMBER, "limit": _NUMBER, "text": _TEXT,
+    },
 }  # fmt: skip
 """Kinds that the writer publishes to all."""
 

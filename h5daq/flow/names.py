@@ -4,6 +4,8 @@ A job is a group, its columns are datasets in it, and jobs nest: ``tank`` and ``
 both be jobs. What can't be is a path that would have to be a group and a dataset at once, say a
 label ``T`` of the job ``tank`` beside a job ``tank/T`` or ``tank/T/inner``. And some names are the
 file's own: the dimensions ``dim_<size>`` at its root, and its attributes.
+
+Groups below ``h5daq`` hold what the writer records itself (events, clocks): no worker feeds them.
 """
 
 from __future__ import annotations
@@ -12,9 +14,20 @@ import re
 from collections.abc import Iterable, Mapping
 
 from h5daq.errors import ConfigError, JobValueError
-from h5daq.flow.schema import TIME
+from h5daq.flow.schema import TIME, check_group
 
-__all__ = ["GROUP_ATTRIBUTES", "ROOT_ATTRIBUTES", "check_attrs", "check_collision"]
+__all__ = [
+    "GROUP_ATTRIBUTES",
+    "OWN_GROUP",
+    "ROOT_ATTRIBUTES",
+    "check_attrs",
+    "check_collision",
+    "check_job_group",
+    "is_own",
+]
+
+OWN_GROUP = "h5daq"
+"""The group below which the writer puts rows of its own."""
 
 ROOT_ATTRIBUTES = frozenset(
     {
@@ -55,6 +68,34 @@ GROUP_ATTRIBUTES = frozenset(
 """Attributes of a job's group that h5daq sets itself, beside ``lost_<cause>``."""
 
 _DIMENSION = re.compile(r"dim_[0-9]+(_[0-9]+)?")
+
+
+def is_own(group: str) -> bool:
+    """Whether a group, without slashes at its ends, is the writer's own.
+
+    >>> is_own("h5daq/events"), is_own("h5daq2/events")
+    (True, False)
+    """
+    return group == OWN_GROUP or group.startswith(f"{OWN_GROUP}/")
+
+
+def check_job_group(group: object) -> str:
+    """A group path that a job may have; see `check_group`.
+
+    Raises
+    ------
+    JobTypeError
+        If it is no string.
+    JobValueError
+        If it can't be a path of groups, or is one of the writer's own.
+    """
+    path = check_group(group)
+    if is_own(path):
+        raise JobValueError(
+            f"group {path!r}: what is below {OWN_GROUP!r} is recorded by the writer itself; "
+            "take another name"
+        )
+    return path
 
 
 def check_collision(existing: Mapping[str, Iterable[str]], job: str, labels: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from h5daq.flow.ledger import FileState, Ledger
+from h5daq.flow.names import is_own
 from h5daq.flow.records import FileRecord, SealRecord
 from h5daq.flow.rollover import Calendar, file_name
 
@@ -93,7 +94,9 @@ class Planner:
         oldest, *later = ledger.files
         end = later[0].start if later else oldest.end
         following = later[0].id if later else oldest.following
-        crossed = bool(later) and all(job.file != oldest.id for job in ledger.jobs.values())
+        # What the writer records itself is rare, and moves on with its next row.
+        jobs = [job for job in ledger.jobs.values() if not is_own(job.job)]
+        crossed = bool(later) and all(job.file != oldest.id for job in jobs)
         if crossed or now >= end + self.grace:
             return SealRecord(oldest.id, end, following)
         return None

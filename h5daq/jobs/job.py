@@ -18,7 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from h5daq.errors import JobError, JobTypeError, JobValueError
-from h5daq.flow.schema import Schema, check_group
+from h5daq.flow.limits import Limits, check_limits
+from h5daq.flow.names import check_job_group
+from h5daq.flow.schema import Schema
 from h5daq.jobs.columns import check_attrs, labels_of, schema_of
 from h5daq.jobs.readers import read_once
 from h5daq.jobs.reading import Reading, reading_of
@@ -127,6 +129,11 @@ class DAQJob:
         Most bytes of that. Beyond it the newest rows are lost, counted as ``"spool-full"``.
     getter_args : dict, optional
         Arguments to build `getter` with, in the worker.
+    limits : dict, optional
+        By label, from where on a value is a warning or an alarm, and after how many seconds
+        without a number the column is stale:
+        ``{"T": {"warn": {"low": 4, "high": 5}, "alarm": {"high": 6}, "hysteresis": 0.1,
+        "stale": 60}}``. The daemon's writer watches them; of arrays each element counts.
 
     Raises
     ------
@@ -175,8 +182,9 @@ class DAQJob:
         spool: str = "overflow",
         spool_bytes: int = 4 << 30,
         getter_args: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] | None = None,
     ) -> None:
-        self.group = check_group(group)
+        self.group = check_job_group(group)
         with _Named(self.group):
             self.labels = labels_of(label)
             self.schema: Schema = schema_of(
@@ -218,6 +226,7 @@ class DAQJob:
             self.extend_mode = bool(extend_mode)
             self.compress = bool(compress) and not self.extend_mode
             self.provide_time = bool(provide_time) or self.extend_mode
+            self.limits = _limits(limits, self.schema, self.compress)
         self._daemon: JobHost | None = None
 
     def __repr__(self) -> str:
@@ -290,6 +299,17 @@ class _Named:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, JobError):
             raise type(error)(f"job {self._group}: {error}") from None
+
+
+def _limits(told: Any, schema: Schema, folds: bool) -> dict[str, Limits]:
+    limits = check_limits(told, schema)
+    stale = next((label for label, each in limits.items() if each.stale is not None), None)
+    if folds and stale is not None:
+        raise JobValueError(
+            f"label {stale!r}: stale and compress exclude each other, as a job that folds sends "
+            "nothing while nothing changes"
+        )
+    return limits
 
 
 def _optional(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What there is to draw on, and the few words that are drawn everywhere: states and losses.
+"""What there is to draw on, and the few words that are drawn everywhere: states, losses, alarms.
 
 Names and values are text of other people; they become `rich.text.Text` at once and never go
 through rich's markup.
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from h5daq.monitor import words
+from h5daq.monitor.alarm import Alarm, AlarmPictures
 
-__all__ = ["ALARMING", "Frame", "lost_text", "state_text"]
+__all__ = ["ALARMING", "Frame", "alarm_lines", "alarm_text", "lost_text", "state_text"]
 
 _STATES = {
     "running": ("●", "green"), "reading": ("●", "green"), "paused": ("○", "yellow"),
@@ -26,8 +27,11 @@ ALARMING = frozenset(state for state, (sign, _) in _STATES.items() if sign == "�
 """States that somebody should look at."""
 
 _ASCII = str.maketrans(
-    {"●": "*", "○": "o", "■": "-", "✖": "!", "–": "-", "…": "~", "·": ".", "µ": "u"}
+    {"▲": "^", "●": "*", "○": "o", "■": "-", "✖": "!", "–": "-", "…": "~", "·": ".", "µ": "u"}
 )
+
+
+_ALARMS = {"alarm": ("✖", "bold red"), "warn": ("▲", "yellow")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,17 @@ def lost_text(lost: dict[str, int], before: str = "") -> Text:
         return Text(f"{before}0", "dim")
     causes = ", ".join(f"{words.count(n)} {words.clean(cause, 20)}" for cause, n in lost.items())
     return Text(before + causes, "red")
+
+
+def alarm_text(alarm: Alarm, frame: Frame) -> Text:
+    """An alarm with its sign and colour: what is wrong, in one line."""
+    sign, style = _ALARMS.get(alarm.level, ("○", "dim"))
+    return frame.text(f"{sign} {words.clean(alarm.text or alarm.where)}", style)
+
+
+def alarm_lines(alarms: AlarmPictures, frame: Frame, most: int = 5) -> list[Text]:
+    """The raised alarms, the worst first, a line each; and how many more there are."""
+    worst = alarms.worst()
+    lines = [alarm_text(alarm, frame) for alarm in worst[:most]]
+    more = len(worst) - most
+    return [*lines, frame.text(f"… and {more} more alarms", "yellow")] if more > 0 else lines

@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from h5daq.monitor import words
-from h5daq.monitor.frame import Frame
+from h5daq.monitor.frame import Frame, alarm_lines, alarm_text
 from h5daq.monitor.page import headline, page
 from h5daq.monitor.picture import Picture
 from h5daq.monitor.summary import summary
@@ -101,7 +101,9 @@ class _Display(ABC):
         states = tuple((job.name, job.state, job.silent(now), bool(job.lost_rows))
                        for job in picture.jobs.values())  # fmt: skip
         writer = picture.writer
-        return (writer.state, writer.trouble, writer.file, picture.silence(now) is None, states)
+        alarms = tuple((key, alarm.level) for key, alarm in picture.alarms.items())
+        silent = picture.silence(now) is not None
+        return (writer.state, writer.trouble, writer.file, silent, states, alarms)
 
     def _frame(self, height: int | None = None) -> Frame:
         console = self._console
@@ -170,7 +172,8 @@ class LiveTable(_Display):
     def _lines(self, now: float) -> list[str]:
         jobs = (f"  {plain_job(job, now)}" for job in self._picture.jobs.values())
         share = "" if self.progress is None else f"   {self.progress:.0%} done"
-        return [headline(self._picture, now, self._frame()).plain + share, *jobs]
+        alarms = [f"  {line.plain}" for line in alarm_lines(self._picture.alarms, self._frame())]
+        return [headline(self._picture, now, self._frame()).plain + share, *alarms, *jobs]
 
 
 class StatusLine(_Display):
@@ -196,6 +199,8 @@ class StatusLine(_Display):
         line = headline(self._picture, now, self._frame())
         if self._picture.writer.trouble:
             line.append(f"   {words.clean(self._picture.writer.trouble)}", "bold red")
+        for alarm in self._picture.alarms.worst()[:1]:
+            line.append("   ").append_text(alarm_text(alarm, self._frame()))
         return line
 
     def _lines(self, now: float) -> list[str]:

@@ -48,6 +48,9 @@ _WRITER_GAUGES = {
 }
 
 
+_LEVELS = {"warn": 1.0, "alarm": 2.0}
+
+
 def _client() -> Any:
     try:
         import_module("prometheus_client.exposition")
@@ -88,6 +91,7 @@ class RunCollector:
         yield self._gauge("h5daq_up", "Whether the writer answers", 1.0)
         yield from self._of_run(status["run"], status["writer"])
         yield from self._of_jobs(status["jobs"])
+        yield from self._of_alarms(status.get("alarms") or [], status["writer"])
         if self._values:
             yield self._newest(status["jobs"])
 
@@ -123,6 +127,19 @@ class RunCollector:
             for cause, count in (told.get("lost") or {}).items():
                 lost.add_metric([job, cause], count)
         yield from (lost, state)
+
+    def _of_alarms(self, alarms: list[Any], writer: Mapping[str, Any]) -> Iterator[Any]:
+        text = "Alarms that are raised: 1 is a warning, 2 an alarm"
+        raised = self._gauge("h5daq_alarm", text, labels=["job", "column", "kind"])
+        for alarm in alarms:
+            key = [str(alarm.get(name) or "") for name in ("job", "column", "kind")]
+            raised.add_metric(key, _LEVELS.get(alarm.get("level"), 0.0))
+        text = "Alarms that a command or a webhook was to be told"
+        told = self._counter("h5daq_alarm_deliveries", text, labels=["receiver", "outcome"])
+        for receiver, counts in (writer.get("alarm_receivers") or {}).items():
+            for outcome in ("delivered", "failed", "dropped"):
+                told.add_metric([receiver, outcome], counts.get(outcome) or 0)
+        yield from (raised, told)
 
     @staticmethod
     def _per_job(family: Any, jobs: Mapping[str, Any], key: str, scale: float) -> Any:

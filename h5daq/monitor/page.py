@@ -1,7 +1,7 @@
 """A `Picture` as a page: a heading, the table of jobs, the end of the log.
 
 Quiet where all is well, coloured where somebody should look: lost rows, silent workers, trouble of
-the writer. When not all jobs fit, those in need of a look come first.
+the writer, alarms. When not all jobs fit, those in need of a look come first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.text import Text
 
 from h5daq.monitor import words
-from h5daq.monitor.frame import ALARMING, Frame, lost_text, state_text
+from h5daq.monitor.frame import ALARMING, Frame, alarm_lines, lost_text, state_text
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.picture import Picture, Remark
 from h5daq.monitor.table import jobs_table
@@ -44,7 +44,7 @@ def page(picture: Picture, now: float, frame: Frame) -> Group:
 
 
 def headline(picture: Picture, now: float, frame: Frame) -> Text:
-    """The run in one line: state, age, losses, jobs, rows, rates."""
+    """The run in one line: state, age, alarms, losses, jobs, rows, rates."""
     writer, silence, lost = picture.writer, picture.silence(now), picture.lost()
     line = state_text("silent" if silence is not None else writer.state, frame)
     line.append("  ").append(words.clean(writer.run_name or writer.run_path or "run", 40), "bold")
@@ -53,8 +53,11 @@ def headline(picture: Picture, now: float, frame: Frame) -> Text:
     if writer.run_start is not None:
         line.append(f"  {words.duration(max(0.0, now - writer.run_start))}", "dim")
     figures = [Text(text) for text in _figures(picture, now)]
-    # Losses come where no narrow terminal cuts them off.
+    # Losses and alarms come where no narrow terminal cuts them off.
     figures.insert(0 if lost else len(figures), lost_text(lost, "lost "))
+    if alarms := len(picture.alarms):
+        style = "bold red" if picture.alarms.level == "alarm" else "yellow"
+        figures.insert(0, Text(f"{alarms} alarm{'' if alarms == 1 else 's'}", style))
     for figure in figures:
         line.append("   ").append_text(figure)
     return line
@@ -89,7 +92,7 @@ def _trouble(picture: Picture, frame: Frame) -> list[Text]:
     if writer.refused:
         causes = ", ".join(f"{words.clean(c, 30)} {n}" for c, n in writer.refused.items())
         found.append(frame.text(f"refused messages: {causes}", "yellow"))
-    return found
+    return found + alarm_lines(picture.alarms, frame)
 
 
 def _chosen(picture: Picture, now: float, room: int | None) -> tuple[list[JobPicture], int]:

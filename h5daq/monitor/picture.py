@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from h5daq.flow.names import is_own
 from h5daq.flow.topics import parse
+from h5daq.monitor.alarm import AlarmPictures
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.rate import Rate
 from h5daq.monitor.writer import WriterPicture, as_map
@@ -36,6 +38,8 @@ SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
 
 MOST_WAITING = 1000
+
+_SEVERITIES = {"ok": "INFO", "warn": "WARNING", "alarm": "ERROR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Picture:
         The run, the writer, its file and journal.
     jobs : dict of str to JobPicture
         By group, in the order in which they became known.
+    alarms : AlarmPictures
+        The alarms that are raised, a mapping by job, column and kind.
     log : deque of Remark
         The last lines, alarms among them.
     """
@@ -69,6 +75,7 @@ class Picture:
     def __init__(self, log_lines: int = 200) -> None:
         self.writer = WriterPicture()
         self.jobs: dict[str, JobPicture] = {}
+        self.alarms = AlarmPictures()
         self.log: deque[Remark] = deque(maxlen=log_lines)
         self.heard: float | None = None
         self._bytes = Rate()
@@ -98,8 +105,10 @@ class Picture:
             self._take_rows(str(told.get("path", path)).strip("/"), told, now)
         elif kind == "status" and path:
             self._take_status(path, told, now)
-        elif kind in ("log", "alarm"):
-            self._take_remark(kind, path, told, now)
+        elif kind == "alarm":
+            self._take_alarm(path, told, now)
+        elif kind == "log":
+            self._take_remark(str(told.get("level", "INFO")), path, told, now)
         elif kind == "refused":
             cause = str(told.get("cause", ""))
             self.writer.refused[cause] = self.writer.refused.get(cause, 0) + 1
@@ -121,7 +130,8 @@ class Picture:
         for name, part in jobs.items():
             if isinstance(part, Mapping):
                 self.job(str(name)).take_reply(part, now)
-        self._whole = True
+        # An answer that is older than what was heard meanwhile is no whole one.
+        self._whole = self.alarms.take_all(reply.get("alarms"), writer.get("alarm_id"))
         self._place_waiting()
 
     def wants_status(self, now: float) -> bool:
@@ -179,6 +189,7 @@ class Picture:
             "rate": self.rate(now),
             "byte_rate": self.byte_rate(now),
             "jobs": {name: job.as_dict(now) for name, job in self.jobs.items()},
+            "alarms": [alarm.as_dict() for alarm in self.alarms.worst()],
             "log": [{"time": r.time, "level": r.level, "source": r.source, "text": r.text}
                     for r in self.log],
         }  # fmt: skip
@@ -192,6 +203,8 @@ class Picture:
             self._forget_run()
         if (run, boot) != (writer.run_id, writer.boot):
             self._whole = False
+        if boot != writer.boot and writer.boot:
+            self.alarms.forget()
         self.writer.run_id, self.writer.boot = run, boot
         self.writer.trouble = str(told.get("stalled", ""))
         for name in as_map(told, "positions"):
@@ -202,11 +215,14 @@ class Picture:
         """Another run: nothing that was counted goes on."""
         self.writer = WriterPicture()
         self.jobs.clear()
+        self.alarms.forget()
         self._waiting.clear()
         self._bytes = Rate()
 
     def _take_rows(self, path: str, told: Mapping[str, Any], now: float) -> None:
         name = self._job_of(path)
+        if name is not None and is_own(name):
+            return
         if name is not None:
             self._whole = self._whole and name in self.jobs
             self.job(name).take_rows(told, now)
@@ -234,10 +250,13 @@ class Picture:
         if restarted or not known:
             self._whole = False
 
-    def _take_remark(self, kind: str, path: str, told: Mapping[str, Any], now: float) -> None:
-        level = str(told.get("level", "ERROR" if kind == "alarm" else "INFO")).upper()
+    def _take_alarm(self, path: str, told: Mapping[str, Any], now: float) -> None:
+        alarm = self.alarms.take(told)
+        self._take_remark(_SEVERITIES[alarm.level if alarm else "alarm"], path, told, now)
+
+    def _take_remark(self, level: str, path: str, told: Mapping[str, Any], now: float) -> None:
         source = path or str(told.get("job") or told.get("name") or "writer")
         text = str(told.get("text") or told.get("message") or told.get("cause") or "")
         time = told.get("time")
         when = float(time) if isinstance(time, int | float) else now
-        self.log.append(Remark(when, level, source, text))
+        self.log.append(Remark(when, level.upper(), source, text))

@@ -16,7 +16,7 @@ from rich.console import Group
 from rich.text import Text
 
 from h5daq.monitor import words
-from h5daq.monitor.frame import ALARMING, Frame, lost_text, state_text
+from h5daq.monitor.frame import ALARMING, Frame, alarm_lines, lost_text, state_text
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.picture import Picture
 
@@ -29,6 +29,7 @@ GAP = "  "
 INDENT = 12
 LEAST_NAME = 14
 FIRST_TO_GO = ("produced", "in file", "held", "newest")
+MOST_ALARMS = 20
 MOST_NAMED = 8
 """Jobs that are named at the end as needing a look."""
 
@@ -72,6 +73,8 @@ def _facts(picture: Picture, now: float, frame: Frame) -> Iterator[Text]:
         counts = writer.refused.items()
         causes = ", ".join(f"{words.count(n)} {words.clean(cause, 30)}" for cause, n in counts)
         yield _fact("refused", f"messages: {causes}", "yellow", frame)
+    for number, line in enumerate(alarm_lines(picture.alarms, frame, MOST_ALARMS)):
+        yield _fact("" if number else "alarms", "", "", frame).append_text(line)
 
 
 def _writer_facts(picture: Picture, now: float) -> list[str]:

@@ -15,9 +15,12 @@ from typing import Any, Protocol
 
 from h5daq.errors import H5daqError, StorageError
 from h5daq.flow import wire
+from h5daq.flow.batch import Batch
 from h5daq.flow.breadth import Breadth
 from h5daq.flow.coalesce import Coalescer
 from h5daq.flow.ledger import JobState
+from h5daq.flow.names import is_own
+from h5daq.flow.schema import Schema
 from h5daq.flow.topics import topic
 from h5daq.writer.notes import Change, Note, Notes, more_news
 
@@ -87,7 +90,8 @@ class Publisher:
     def know(self, jobs: Iterable[JobState]) -> None:
         """Begin with jobs whose rows an earlier writer has committed."""
         for job in jobs:
-            self.positions[job.job] = (job.speaker, job.next[job.speaker])
+            if not is_own(job.job):
+                self.positions[job.job] = (job.speaker, job.next[job.speaker])
             self.totals[job.job] = job.rows
 
     def synced(self, seconds: float) -> None:
@@ -184,6 +188,8 @@ class Committer(threading.Thread):
         Told the lsn and the bytes of each commit, and whether the files should follow soon.
     failed : callable
         Told the error that ended the thread.
+    watch : callable, optional
+        Given the committed batches that somebody watches.
     """
 
     def __init__(
@@ -193,13 +199,14 @@ class Committer(threading.Thread):
         publisher: Publisher,
         committed: Callable[[int, int, bool], None],
         failed: Callable[[BaseException], None],
+        watch: Callable[[list[tuple[Batch, Schema]]], None] = lambda _: None,
     ) -> None:
         super().__init__(name="h5daq-committer", daemon=True)
         self._notes = notes
         self._journal = journal
         self._publisher = publisher
         self._committed = committed
-        self._failed = failed
+        self._failed, self._watch = failed, watch
         self._abandoned = threading.Event()
         self.trouble = ""
 
@@ -230,6 +237,8 @@ class Committer(threading.Thread):
             self._publisher.synced(time.monotonic() - began)
             self._publisher.tell(note, time.monotonic())
             self._committed(lsn, note.bytes, note.urgent)
+            if note.watched:
+                self._watch(note.watched)
         self._publisher.tell_due(time.monotonic())
 
     def _sync(self) -> int | None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from h5daq.errors import RequestError
+from h5daq.flow.alarms import Seen
+from h5daq.flow.names import is_own
 from h5daq.flow.requests import ErrorCode
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
@@ -65,6 +67,7 @@ class Desk:
         self.left = ""
         """Why a stop has left rows in the journal, instead of bringing them into the files."""
         self.vault: VaultDesk | None = None
+        self.alarms: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]] = lambda: ({}, [])
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -145,7 +148,8 @@ class Desk:
     def unfinished(self) -> list[str]:
         """Jobs whose newest worker has not said goodbye."""
         ended = self._intake.ended
-        return [j.job for j in self._ledger.jobs.values() if (j.job, j.inc) not in ended]
+        jobs = [j for j in self._ledger.jobs.values() if not is_own(j.job)]
+        return [job.job for job in jobs if (job.job, job.inc) not in ended]
 
     # -- wishes and questions --------------------------------------------------------------------
 
@@ -167,7 +171,7 @@ class Desk:
 
     def job_names(self) -> list[str]:
         """Jobs that have said hello in this run or whose positions are still kept."""
-        return sorted(self._ledger.jobs)
+        return sorted(job for job in self._ledger.jobs if not is_own(job))
 
     def newest(self, job: str) -> dict[str, Any] | None:
         """The newest row that was told of a job; very large arrays are left out."""
@@ -187,6 +191,7 @@ class Desk:
     def status(self) -> dict[str, Any]:
         """The state of the run, the writer and each job."""
         run = self._ledger.run
+        of_writer, alarms = self.alarms()
         return {
             "run": {
                 "id": self._settings.run_id,
@@ -197,7 +202,8 @@ class Desk:
                 "path": self._settings.run_path,
                 **self.file_state(),
             },
-            "writer": self._writer_status(),
+            "writer": {**self._writer_status(), **of_writer},
+            "alarms": alarms,
             "jobs": {
                 **{job: _unwelcome(why) for job, why in self._intake.unwelcome.items()},
                 **{job: self._job_status(job) for job in self.job_names()},
@@ -231,7 +237,7 @@ class Desk:
         committed = self._publisher.totals.get(name, 0)
         account = self._account(name)
         return {
-            "state": "ended" if (name, job.inc) in self._intake.ended else told.get("state", "new"),
+            "state": self._state(name, job.inc),
             "rows": committed,
             "in_file": in_file,
             "produced": max(committed, account.produced),
@@ -257,6 +263,21 @@ class Desk:
             **self._silence(name, job.inc),
             **self.fates().get(name, {}),
         }
+
+    def seen(self) -> dict[str, Seen]:
+        """The state of each job, and how many rows it has lost: what alarms are about."""
+        found = {job: Seen("refused") for job in self._intake.unwelcome}
+        fates = self.fates()
+        for name in self.job_names():
+            job = self._ledger.jobs[name]
+            told = {**self._silence(name, job.inc), **fates.get(name, {})}
+            state = str(told.get("state") or self._state(name, job.inc))
+            found[name] = Seen(state, sum(job.lost.values()))
+        return found
+
+    def _state(self, job: str, inc: int) -> str:
+        ended = (job, inc) in self._intake.ended
+        return "ended" if ended else str(self._intake.statuses.get(job, {}).get("state", "new"))
 
     def _silence(self, job: str, inc: int) -> dict[str, Any]:
         """What is said of a worker that says nothing any more, as one on another host may do."""

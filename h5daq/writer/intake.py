@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from h5daq.errors import StorageError, WireError
 from h5daq.flow.ledger import Ledger, Verdict
+from h5daq.flow.names import is_own
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import EndRecord, MarkRecord, Record, VaultRecord, encode_record
 from h5daq.flow.wire import Head, decode_head
@@ -32,6 +33,8 @@ log = logging.getLogger("h5daq.writer")
 
 _MOST_UNWELCOME = 1000
 """Refused jobs that are kept for the status; their names are anybody's choice."""
+
+_OWN = "job {0!r}: what is below 'h5daq' is recorded by the writer itself; take another group"
 
 
 class Appender(Protocol):
@@ -90,6 +93,7 @@ class Intake:
         self.stood: dict[str, Stood] = {}
         self.ended: set[tuple[str, int]] = set()
         self.remarks: list[tuple[str, str, dict[str, Any]]] = []
+        self.watched: frozenset[str] = frozenset()
 
     def take(self, message: memoryview, user: str = "") -> None:
         """Take one message from the data socket. Never raises for what a peer sent.
@@ -106,7 +110,9 @@ class Intake:
         except WireError as error:
             self._refuse(error)
         else:
-            if self._guard is None or self._guard.may_send(user, head.job):
+            if is_own(head.job):
+                self._refuse_from(head, WireError(_OWN.format(head.job), cause="name"))
+            elif self._guard is None or self._guard.may_send(user, head.job):
                 self._take_from(head, message)
             else:
                 self._turn_away(head, self._guard.turn_away(user, head.job))
@@ -115,13 +121,22 @@ class Intake:
         try:
             self._take(head, message)
         except WireError as error:
-            self._refuse(error)
-            self.note.refused[head.job] = str(error)
-            self._remember_unwelcome(head, str(error))
+            self._refuse_from(head, error)
         except StorageError as error:
             self._stall(error)
             if head.k == "status":
                 self._after(head, Verdict.KNOWN)
+
+    def take_own(self, message: bytes) -> bool:
+        """Take a message of the writer itself; False while the journal can't take it."""
+        head = decode_head(message)
+        try:
+            if self.ledger.judge(head) is Verdict.TAKE:
+                self._journal_message(head, memoryview(message))
+        except StorageError as error:
+            self._stall(error)
+            return False
+        return True
 
     def collect(self) -> Note:
         """What was noted since the last time."""
@@ -193,13 +208,16 @@ class Intake:
         self.ledger.apply_rows(head, batch)
         self.note.bytes += len(message)
         self.journaled_bytes += len(message)
-        self.received_bytes += len(message)
-        self.received_rows += batch.n
+        if not is_own(head.job):
+            self.received_bytes += len(message)
+            self.received_rows += batch.n
         job = self.ledger.jobs[head.job]
         if job.rows == batch.n:
             self._announce(head.job)
             self.note.urgent = True
         self.note.rows(head.job, batch, job.schema, job.rows, job.last_time)
+        if head.job in self.watched:
+            self.note.watched.append((batch, job.schema))
 
     def record(self, record: Record | None) -> None:
         """Journal one of the writer's own decisions and let it take effect."""
@@ -274,6 +292,12 @@ class Intake:
                 self.refused[error.cause],
                 error,
             )
+
+    def _refuse_from(self, head: Head, error: WireError) -> None:
+        """A message of someone who can be told."""
+        self._refuse(error)
+        self.note.refused[head.job] = str(error)
+        self._remember_unwelcome(head, str(error))
 
     def _turn_away(self, head: Head, why: str) -> None:
         """A message that its key may not send; the guard tells and logs it."""

@@ -39,6 +39,7 @@ class Note:
     changes: dict[str, Change] = field(default_factory=dict)
     signals: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     news: dict[str, dict[str, Any]] = field(default_factory=dict)
+    watched: list[tuple[Batch, Schema]] = field(default_factory=list)
     bytes: int = 0
     urgent: bool = False
 
@@ -81,27 +82,35 @@ class Notes:
     def __init__(self) -> None:
         self._ready = threading.Condition()
         self._note = Note()
-        self._closed = False
+        self._closed = self._idle = False
 
     def deliver(self, note: Note) -> None:
         """Pass on a note; merged into one that still waits."""
         with self._ready:
             self._merge(note)
-            self._ready.notify()
+            self._ready.notify_all()
 
     def take(self, timeout: float | None) -> Note:
         """Wait up to `timeout` seconds for something to commit; an empty note if there is none."""
         with self._ready:
-            if self._note.empty and not self._closed:
+            self._idle = self._note.empty
+            if self._idle and not self._closed:
+                self._ready.notify_all()
                 self._ready.wait(timeout)
+            self._idle = False
             note, self._note = self._note, Note()
             return note
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until all that was delivered is committed and told; False if it takes longer."""
+        with self._ready:
+            return self._ready.wait_for(lambda: self._idle and self._note.empty, seconds)
 
     def close(self) -> None:
         """Wake the committer for good."""
         with self._ready:
             self._closed = True
-            self._ready.notify()
+            self._ready.notify_all()
 
     @property
     def closed(self) -> bool:
@@ -119,6 +128,7 @@ class Notes:
         mine.byes |= note.byes
         mine.refused |= note.refused
         mine.signals += note.signals
+        mine.watched += note.watched
         for path, fields in note.news.items():
             mine.news[path] = more_news(mine.news.get(path), fields)
         mine.bytes += note.bytes

@@ -27,6 +27,7 @@ from h5daq.storage.recovery import Recovered
 from h5daq.transports.base import Events, Frame
 from h5daq.transports.private import keep_alive
 from h5daq.transports.zmq import WriterPort
+from h5daq.writer.alerting import Alerting
 from h5daq.writer.answers import Answers
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
@@ -35,6 +36,7 @@ from h5daq.writer.guard import Guard
 from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
 from h5daq.writer.opening import Opened
+from h5daq.writer.ownrows import OwnRows
 from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
@@ -54,6 +56,9 @@ _LAG_BYTES = 40 << 20
 
 _REJOIN_SECONDS = 3.0
 """After subscribers were cut off: until workers have missed no goodbye for it."""
+
+_SETTLE_SECONDS = 1.0
+"""How long the last rows may take to be committed before the end of their run is."""
 
 _CATCH_UP_SECONDS = 0.005
 """How long the sockets are left alone at a time while the files catch up."""
@@ -145,6 +150,7 @@ class Writer:
         self.intake = Intake(
             self.journal, self._ledger, planner, settings.run_path, self.clock, self.guard
         )
+        self.own = OwnRows(self.intake, self.clock, self.port.wake)
         self.publisher = Publisher(
             self.port,
             self.boot,
@@ -154,9 +160,11 @@ class Writer:
             self._window,
         )
         self.store = self._make_store(builder)
+        self.alerting = Alerting(settings, self.intake, self.publisher, self.own, self.clock)
         self.committer = Committer(
-            self.notes, self.journal, self.publisher, self._committed, self._fail
-        )
+            self.notes, self.journal, self.publisher, self._committed, self._fail,
+            self.alerting.look,
+        )  # fmt: skip
         self.desk = Desk(
             settings,
             self.endpoints(),
@@ -170,6 +178,7 @@ class Writer:
         self.ending = Ending(
             settings, self.desk, self.journal, builder, self.committer, self.store, self.publisher
         )
+        self.desk.alarms = self.alerting.status
         self.vault = self._make_vault()
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(
@@ -243,6 +252,7 @@ class Writer:
         """Serve until stopped. Raises what ended a thread, if one ended."""
         self.committer.start()
         self.store.start()
+        self.alerting.start()
         while not self.stopped:
             self._receive(self.port.poll(self._patience()))
             self._tick()
@@ -266,6 +276,7 @@ class Writer:
         if events.data and self._has_room():
             self._take(self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE))
         self._remark()
+        self.own.flush()
         self._deliver()
         if events.requests:
             self.replies.receive()
@@ -338,6 +349,8 @@ class Writer:
         if self.guard is not None and self.guard.refresh():
             self.guard.cut = not self.port.cut_subscribers()
             self._rejoined_at = time.monotonic() + _REJOIN_SECONDS
+        if not self.desk.stopping:
+            self.alerting.tick(self.desk.seen, self.desk.trouble())
         self._heartbeat()
         self.desk.repeat_orders()
         if self._stop_by is None and self._parent_gone():
@@ -391,6 +404,8 @@ class Writer:
 
     def _finish(self) -> None:
         """End the run: what is committed goes into the files, and the files get their last name."""
+        self._look_at_last_rows()
+        self.own.flush()
         if not self.intake.end() and not self.ending.gives_up():
             return
         self.vault.close()
@@ -401,7 +416,15 @@ class Writer:
         self._outlast(self.store)
         self.ending.close_journal()
         self.ending.report()
+        self.alerting.end()
         self.stopped = True
+
+    def _look_at_last_rows(self) -> None:
+        """What the last rows raise is an event of the run as well."""
+        if self.alerting.on:
+            self.notes.deliver(self.intake.collect())
+            self.notes.settle(_SETTLE_SECONDS)
+            self.alerting.close()
 
     def _outlast(self, thread: threading.Thread) -> None:
         """Wait for a thread's end; requests are answered meanwhile."""

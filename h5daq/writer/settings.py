@@ -44,6 +44,8 @@ class WriterSettings:
         place.
     stuck_timeout : float
         How long a stop bears a disk that takes nothing.
+    alarms : dict, optional
+        What is watched, as `h5daq.flow.alarm_options.AlarmOptions` has it; None: nothing.
     """
 
     directory: str
@@ -75,6 +77,7 @@ class WriterSettings:
     trusted: list[dict[str, Any]] = field(default_factory=list)
     make_directory: bool = True
     stuck_timeout: float = STUCK_SECONDS
+    alarms: dict[str, Any] | None = None
 
     def to_bytes(self) -> bytes:
         """The settings as they are sent."""

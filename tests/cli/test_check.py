@@ -42,6 +42,22 @@ def test_a_right_configuration_is_shown(tmp_path: Path, capsys: Capture) -> None
     assert told.err == ""
 
 
+def test_what_is_watched_is_shown_and_a_command_that_is_not_there_told(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    watched = JOB.replace('"K"', '"K", limits = { stale = 5 }')
+    script = tmp_path / "alarm.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    right = config(tmp_path, watched + '[alarms]\ncommand = ["./alarm.sh", "-x"]\n')
+    assert cli.main(["check", right]) == cli.DONE
+    line = "alarms     1 column with limits, down, loss, disk; told: command"
+    assert line in capsys.readouterr().out
+    script.unlink()
+    assert cli.main(["check", right]) == cli.WRONG
+    assert "line 8, alarms.command[0]: no such program" in capsys.readouterr().err
+
+
 def test_a_wrong_configuration_is_told_on_standard_error(tmp_path: Path, capsys: Capture) -> None:
     assert cli.main(["check", config(tmp_path, JOB + "perod = 1")]) == cli.WRONG
     told = capsys.readouterr()

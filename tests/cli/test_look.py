@@ -11,9 +11,9 @@ from h5daq.cli import main
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     directory = tmp_path_factory.mktemp("look")
-    with h5daq.DAQDaemon(
-        h5daq.DAQJob("tank/top", "T", lambda: 20.5, 0.01, units="K"), "lab", directory=directory
-    ) as daemon:
+    limits = {"T": {"warn": {"high": 20.0}}}
+    job = h5daq.DAQJob("tank/top", "T", lambda: 20.5, 0.01, units="K", limits=limits)
+    with h5daq.DAQDaemon(job, "lab", directory=directory, alarms={"disk": {"warn": 0}}) as daemon:
         while daemon.job_rows("tank/top") < 20:
             daemon.flush()
     return directory
@@ -37,6 +37,15 @@ def test_show_tells_columns_rate_and_rows(recorded, capsys):
     shown = json.loads(said(capsys, "show", recorded, "tank/top", "--json"))["tank/top"]
     assert shown["rows"] >= 20
     assert shown["last"] == {"T": 20.5}
+
+
+def test_show_ends_with_what_happened(recorded, capsys):
+    text = said(capsys, "show", recorded)
+    assert "events  1\n" in text
+    assert text.rstrip().endswith("warn   tank/top/T = 20.5 K: above 20 K")
+    assert "events" not in said(capsys, "show", recorded, "tank/top")
+    assert "events" not in said(capsys, "show", recorded, "--to", "2000-01-01")
+    assert "text" in said(capsys, "show", recorded, "h5daq/events")
 
 
 def test_show_of_a_stretch_of_time_has_its_rows_alone(recorded, capsys):

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from h5daq import cli
+from h5daq.cli.watch import _line
+from h5daq.client import Signal
 
 pytestmark = pytest.mark.processes
 
@@ -37,3 +39,9 @@ def test_it_ends_after_so_many_seconds_without_a_signal(lasting, command):
     watch = command("watch", "--directory", lasting, "--path", "lab/nothing", "--seconds", "0.2")
     assert watch.code == cli.DONE
     assert watch.out == ""
+
+
+def test_an_alarm_is_a_line_that_says_what_is_wrong():
+    told = {"v": 1, "k": "alarm", "level": "warn", "text": "tank/T = 31 K: above 30 K"}
+    line = _line(Signal("alarm", "tank/T", told), False)
+    assert line.endswith("tank/T  warn  tank/T = 31 K: above 30 K")

@@ -213,6 +213,7 @@ WRONG_JOBS: list[tuple[str, str, int, str, str, str]] = [
         JOB + JOB.replace("tank", "tank/T/x"),
         "jobs[0].columns[0].label", 4, "name of a group", "T", "another",
     ),
+    (JOB.replace("tank", "h5daq/x"), "jobs[0].group", 2, "writer itself", "h5daq/x", "HDF5 group"),
     (JOB.replace("tank", "a//b"), "jobs[0].group", 2, "empty", "a//b", "tank/temperature"),
     (JOB.replace("'T'", "'time'").replace('"T"', '"time"'), "jobs[0].columns[0].label", 4,
      "reserved", "time", "not"),

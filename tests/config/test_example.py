@@ -15,7 +15,7 @@ MODELS = [
     for value in vars(model).values()
     if isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel
 ]
-COMMENTED = re.compile(r"^# (?=(\w+ = |\[hosts|\[metrics))", re.MULTILINE)
+COMMENTED = re.compile(r"^# (?=(\w+ = |\[hosts|\[metrics|\[alarms))", re.MULTILINE)
 
 
 @pytest.fixture

@@ -191,3 +191,9 @@ def test_read_refuses_what_is_no_row(result: Any, cause: str) -> None:
 def test_a_read_in_extend_mode_gives_arrays() -> None:
     row = DAQJob("a", "a", lambda: ([1.0, 2.0], [3, 4]), extend_mode=True).read()
     assert row["a"].tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize("group", ["h5daq", "/h5daq/events/"])
+def test_a_group_of_the_writers_own_is_refused(group: str) -> None:
+    with pytest.raises(JobValueError, match="writer itself"):
+        DAQJob(group, "T", getter)

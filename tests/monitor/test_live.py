@@ -222,3 +222,44 @@ def test_a_hundred_jobs_with_long_names_stay_a_table_and_those_in_need_are_named
     assert all(f"temperature{n} " in "".join(rows) for n in range(99)) or width == 40
     assert any(line.startswith("all jobs") for line in lines)
     assert "1 needs a look: broken (hanging)" in " ".join(lines[-3:])
+
+
+def alarm(made: Picture, number: int, level: str = "alarm", text: str = "") -> None:
+    told = {"id": number, "time": NOW, "job": "T", "column": str(number), "kind": "high"}
+    made.take("alarm", "", {**told, "level": level, "text": text or f"alarm {number}"}, NOW)
+
+
+def test_every_face_shows_the_worst_alarm():
+    made = picture(T={})
+    alarm(made, 1, "warn")
+    alarm(made, 2, text="T = 50 K: above\x1b 40 K")
+    for face in (LiveTable, StatusLine, Summary):
+        console = terminal()
+        face(made, console).print(NOW)
+        assert "✖ T = 50 K: above· 40 K" in written(console)
+        assert face is Summary or "2 alarms" in written(console)
+
+
+def test_many_alarms_leave_room_for_the_jobs():
+    made = picture(T={})
+    for number in range(1, 100):
+        alarm(made, number)
+    console = terminal(height=24)
+    with LiveTable(made, console) as table:
+        table.update(NOW)
+    assert "and 94 more alarms" in written(console)
+    assert "running" in written(console)
+
+
+def test_a_pipe_is_told_at_once_of_an_alarm_and_of_its_end():
+    made = picture(T={})
+    console = pipe()
+    with LiveTable(made, console) as table:
+        for number, level in enumerate(("warn", "alarm", "ok"), start=1):
+            made.take("alarm", "", {"id": number, "job": "T", "kind": "down", "level": level,
+                                    "text": f"it is {level}"}, NOW)  # fmt: skip
+            table.update(NOW + number)
+    text = written(console)
+    assert text.count("1 alarm") == 2
+    assert text.count("it is alarm") == 1
+    assert text.count("T  running") == 3

@@ -14,6 +14,7 @@ STATUS = {
     "run": {"id": "r1", "name": "lab", "durability": "fsync", "start": 1.8e9},
     "writer": {
         "rows": 12, "bytes": 96, "journal_bytes": 7, "last_checkpoint": None,
+        "alarm_receivers": {"webhook": {"delivered": 3, "failed": 1}},
         "checkpoint_seconds": 0.25, "disk_free": 10**12, "trouble": "", "refused": {"size": 2},
     },
     "jobs": {
@@ -21,6 +22,10 @@ STATUS = {
                     "lost": {"getter": 4}, "restarts": 1, "lateness_ms": 2.5, "last_time": 1.8e9},
         "gone": {"state": "refused", "rows": 0},
     },
+    "alarms": [
+        {"job": "tank", "column": "T", "kind": "high", "level": "alarm"},
+        {"job": "", "column": "", "kind": "disk", "level": "warn"},
+    ],
 }  # fmt: skip
 
 
@@ -30,7 +35,7 @@ def ask(verb, args):
 
 def samples(text):
     families = text_string_to_metric_families(text)
-    names = ("job", "cause", "column")
+    names = ("job", "cause", "column", "kind", "receiver", "outcome")
     return {
         (
             sample.name,
@@ -51,6 +56,9 @@ def test_the_official_parser_reads_every_figure():
     assert found["h5daq_job_lateness_seconds", job] == 0.0025
     assert found["h5daq_messages_refused_total", "size"] == 2
     assert ("h5daq_checkpoint_last_timestamp_seconds",) not in found
+    assert found["h5daq_alarm", "tank", "T", "high"] == 2
+    assert found["h5daq_alarm", "", "", "disk"] == 1
+    assert found["h5daq_alarm_deliveries_total", "webhook", "failed"] == 1
 
 
 def test_names_and_units_keep_to_the_conventions():

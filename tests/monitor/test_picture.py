@@ -202,7 +202,8 @@ _odd = st.recursive(
 )  # fmt: skip
 _names = st.sampled_from(
     ["run", "writer", "jobs", "id", "boot", "rows", "total", "last", "positions", "counts", "late",
-     "lost", "text", "time", "path", "inc", "held", "T", "refused", "bytes", "lateness_ms"]
+     "lost", "text", "time", "path", "inc", "held", "T", "refused", "bytes", "lateness_ms",
+     "alarms", "alarm_id", "level", "kind", "value"]
 )  # fmt: skip
 _maps = st.dictionaries(_names, _odd | st.dictionaries(_names, _odd, max_size=4), max_size=6)
 
@@ -218,3 +219,11 @@ def test_whatever_peers_send_the_picture_stands(messages):
             picture.take(kind, "T", told, NOW + second)
     picture.as_dict(NOW + 10)
     picture.wants_status(NOW + 10)
+
+
+def test_rows_of_the_writers_own_make_no_job_and_no_question():
+    picture = Picture()
+    picture.take_status(reply(T=part()), NOW)
+    picture.take("data-available", "", available("tank-a/h5daq/events"), NOW)
+    assert list(picture.jobs) == ["T"]
+    assert not picture.wants_status(NOW + 2)

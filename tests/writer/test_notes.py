@@ -78,3 +78,24 @@ def test_every_row_arrives_once_between_two_threads():
     notes.close()
     thread.join(60.0)
     assert sum(rows) == 2000
+
+
+def test_who_waits_for_notes_to_settle_goes_on_when_the_last_one_is_done():
+    notes, taken, may_go = Notes(), threading.Event(), threading.Event()
+    notes.deliver(noted(2, 2))
+    assert not notes.settle(0.01)
+
+    def commit():
+        while not notes.closed:
+            if not notes.take(None).empty:
+                taken.set()
+                may_go.wait(60)
+
+    committer = threading.Thread(target=commit)
+    committer.start()
+    assert taken.wait(60)
+    assert not notes.settle(0.01)
+    may_go.set()
+    assert notes.settle(60)
+    notes.close()
+    committer.join(60)

@@ -14,7 +14,7 @@ import numpy as np
 from h5daq.errors import FileDamaged
 from h5daq.flow.batch import Batch
 from h5daq.flow.chunks import chunk_rows, expected_rows, fill_value
-from h5daq.flow.names import GROUP_ATTRIBUTES
+from h5daq.flow.names import GROUP_ATTRIBUTES, is_own
 from h5daq.flow.schema import TIME, Column, Schema
 from h5daq.storage.filters import Filters
 from h5daq.storage.layouts.attributes import clean_text, write_user_attributes
@@ -226,7 +226,9 @@ def _make_plottable(file: h5py.File, group: h5py.Group, schema: Schema) -> None:
     group.attrs["axes"] = _texts([TIME] + ["."] * len(signal.shape))
     if others:
         group.attrs["auxiliary_signals"] = _texts(others)
-    make_default(file, group.name.strip("/"))
+    path = group.name.strip("/")
+    if not is_own(path):
+        make_default(file, path)
 
 
 def _texts(values: list[str]) -> Any:

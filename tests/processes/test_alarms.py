@@ -1,0 +1,122 @@
+"""Alarms of a real run: raised by rows, told, recorded in the file, and handed on."""
+
+import json
+import os
+import signal
+import sys
+
+import h5py
+import pytest
+
+import h5daq
+
+pytestmark = pytest.mark.processes
+
+
+class Sensor:
+    """A getter whose value stands in a file, so that a test can change it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self):
+        return float(self.path.read_text())
+
+    def set(self, value):
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(str(value))
+        fresh.replace(self.path)
+
+
+@pytest.fixture
+def sensor(tmp_path):
+    sensor = Sensor(tmp_path / "value")
+    sensor.set(20.0)
+    return sensor
+
+
+TELLER = """
+import pathlib, sys
+with pathlib.Path(sys.argv[1]).open("ab") as file:
+    file.write(sys.stdin.buffer.read() + b"\\n")
+"""
+
+LIMITS = {"warn": {"high": 30.0}, "alarm": {"high": 40.0}, "hysteresis": 1.0}
+
+
+NO_DISK = {"disk": {"warn": 0}}
+"""The disk that the tests run on may well be full."""
+
+
+def record(tmp_path, sensor, alarms=NO_DISK, **options):
+    job = h5daq.DAQJob("tank", "T", sensor, read_period=0.02, units="K", limits={"T": LIMITS})
+    return h5daq.DAQDaemon(job, directory=tmp_path / "data", alarms=alarms, **options)
+
+
+def raised(daemon):
+    return {(a["job"], a["column"], a["kind"]): a["level"] for a in daemon.status()["alarms"]}
+
+
+def events(path):
+    """Kind, level and value of each event in the file, by plain h5py."""
+    with h5py.File(path) as file:
+        group = file["h5daq/events"]
+        names = ("kind", "level", "value")
+        return [
+            (kind.decode(), level.decode(), value)
+            for kind, level, value in zip(*(group[name][:] for name in names), strict=True)
+        ]
+
+
+def test_a_value_beyond_its_limit_is_told_shown_recorded_and_handed_on(
+    tmp_path, sensor, wait_until
+):
+    place = tmp_path / "told"
+    command = [sys.executable, "-c", TELLER, str(place)]
+    with record(tmp_path, sensor, name="run-1", alarms={**NO_DISK, "command": command}) as daemon:
+        with h5daq.subscribe(daemon.endpoints["signals"], kinds=["alarm"], timeout=60) as signals:
+            wait_until(lambda: daemon.job_rows("tank") > 2 and not raised(daemon))
+            sensor.set(50.0)
+            told = next(signals)
+            wait_until(lambda: raised(daemon) == {("tank", "T", "high"): "alarm"})
+            wait_until(lambda: place.exists() and place.read_text().endswith("\n"))
+            sensor.set(20.0)
+            over = next(signals)
+        wait_until(lambda: not raised(daemon))
+    assert (told.path, told.payload["level"], told.payload["value"]) == ("tank/T", "alarm", 50.0)
+    assert told.payload["text"] == "tank/T = 50 K: above 40 K"
+    assert over.payload["level"] == "ok"
+    assert over.payload["id"] > told.payload["id"]
+    assert events(daemon.file_name) == [("high", "alarm", 50.0), ("high", "ok", 20.0)]
+    alarm, over = map(json.loads, place.read_text().splitlines())
+    assert (alarm["run"]["name"], alarm["text"]) == ("run-1", told.payload["text"])
+    assert (over["level"], over["missed"]) == ("ok", 0)
+
+
+def test_a_subscriber_may_not_be_there_and_a_killed_writer_loses_no_event(
+    tmp_path, sensor, wait_until
+):
+    with record(tmp_path, sensor, write_period=3600.0) as daemon:
+        sensor.set(35.0)
+        wait_until(lambda: raised(daemon) == {("tank", "T", "high"): "warn"})
+        sensor.set(50.0)
+        wait_until(lambda: raised(daemon) == {("tank", "T", "high"): "alarm"})
+        daemon.flush()
+        boot = daemon.status()["writer"]["boot"]
+        os.kill(daemon.status()["writer"]["pid"], signal.SIGKILL)
+        wait_until(lambda: daemon.status()["writer"].get("boot", boot) != boot)
+        # It knows nothing of alarms yet, and finds out by the next row.
+        wait_until(lambda: raised(daemon).get(("tank", "T", "high")) == "alarm")
+    found = [event[:2] for event in events(daemon.file_name) if event[0] == "high"]
+    assert found == [("high", "warn"), ("high", "alarm"), ("high", "alarm")]
+
+
+def test_a_column_without_numbers_and_lost_readings_are_alarms(tmp_path, sensor, wait_until):
+    bad = h5daq.DAQJob("bad", "x", lambda: "no number", read_period=0.02)
+    tank = h5daq.DAQJob("tank", "T", sensor, read_period=0.02, limits={"T": {"stale": 0.5}})
+    with h5daq.DAQDaemon([tank, bad], directory=tmp_path, alarms=NO_DISK) as daemon:
+        sensor.set("nan")
+        stale, loss = ("tank", "T", "stale"), ("bad", "", "loss")
+        wait_until(lambda: raised(daemon) == {stale: "alarm", loss: "alarm"})
+        sensor.set(5.0)
+        wait_until(lambda: raised(daemon) == {loss: "alarm"})
