@@ -26,7 +26,7 @@ ALARMING = frozenset(state for state, (sign, _) in _STATES.items() if sign == "�
 """States that somebody should look at."""
 
 _ASCII = str.maketrans(
-    {"●": "*", "○": "o", "■": "-", "✖": "!", "–": "-", "…": "~", "·": ".", "µ": "u"}
+    {"●": "*", "○": "o", "■": "-", "✖": "!", "–": "-", "…": "~", "·": ".", "µ": "u", "×": "x"}
 )
 
 

@@ -4,7 +4,8 @@ A `Picture` is pure: signals, replies and the time come in as arguments; nothing
 for. It is right for who joins late, by the old rule "first a full copy, then the changes": at
 first, after a restart of the writer, and whenever a signal speaks of something unknown,
 `wants_status` says that a ``status`` request is due, and its reply makes the picture whole again.
-Signals that could not be placed until then are kept.
+Signals that could not be placed until then are kept. Values that no signal tells (of a job that
+rests, or large arrays of the job that is `watched`) are asked for by `wants_values`.
 
 What comes in is data of other processes: an odd field is ignored, never an error.
 """
@@ -17,8 +18,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from h5daq.flow.topics import parse
+from h5daq.monitor.hosts import HostPicture, hosts_of
 from h5daq.monitor.job import JobPicture
-from h5daq.monitor.rate import Rate
+from h5daq.monitor.rate import Rate, Room
 from h5daq.monitor.writer import WriterPicture, as_map
 
 __all__ = ["KINDS", "Picture", "Remark"]
@@ -36,6 +38,15 @@ SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
 
 MOST_WAITING = 1000
+
+MOST_PEEKS = 50
+"""Jobs whose values are asked for at once."""
+
+PEEK_SECONDS = 0.5
+"""The least time between two looks at the arrays of the job that is watched."""
+
+LONG_HISTORIES, SHORT_HISTORY = 200, 60
+"""So many jobs have long histories; those of further ones are short, for the sake of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,8 @@ class Picture:
         By group, in the order in which they became known.
     log : deque of Remark
         The last lines, alarms among them.
+    watched : str or None
+        The job whose large arrays are wanted as well.
     """
 
     def __init__(self, log_lines: int = 200) -> None:
@@ -71,10 +84,11 @@ class Picture:
         self.jobs: dict[str, JobPicture] = {}
         self.log: deque[Remark] = deque(maxlen=log_lines)
         self.heard: float | None = None
-        self._bytes = Rate()
+        self.watched: str | None = None
+        self._bytes, self._room = Rate(), Room()
         self._waiting: dict[str, tuple[Mapping[str, Any], float]] = {}
         self._whole = False
-        self._replied = self._asked = float("-inf")
+        self._replied = self._asked = self._peeked = float("-inf")
 
     # -- what comes in -------------------------------------------------------------------------
 
@@ -115,6 +129,8 @@ class Picture:
         self.writer.take_run(run)
         self.writer.take_writer(writer)
         self._bytes.count(self.writer.bytes, now)
+        if self.writer.disk_free is not None:
+            self._room.count(self.writer.disk_free, now)
         jobs = as_map(reply, "jobs")
         for name in [name for name in self.jobs if name not in jobs]:
             del self.jobs[name]
@@ -132,9 +148,35 @@ class Picture:
             return True
         return False
 
+    def wants_values(self, now: float) -> list[str]:
+        """Jobs to send a ``peek`` request for now: new ones, and the one that is watched."""
+        due = [name for name, job in self.jobs.items() if job.rows and job.peeked < 0]
+        watched = self.jobs.get(self.watched or "")
+        if watched is not None and not 0.0 <= now - self._peeked < PEEK_SECONDS:
+            stale = watched.rows != watched.peeked
+            if (stale and watched.shapes) or watched.arrays.keys() != watched.shapes.keys():
+                self._peeked = now
+                due.insert(0, watched.name)
+        return list(dict.fromkeys(due))[:MOST_PEEKS]
+
+    def take_values(self, name: str, row: Any, now: float) -> None:
+        """The reply to a ``peek`` request for a job."""
+        if name in self.jobs:
+            self.jobs[name].take_values(row, now, whole=name == self.watched)
+
+    def watch(self, name: str | None) -> None:
+        """Want the large arrays of this job, and of no other."""
+        if name != self.watched and self.watched in self.jobs:
+            self.jobs[self.watched].arrays = {}
+        self.watched, self._peeked = name, float("-inf")
+
     def job(self, name: str) -> JobPicture:
         """The picture of a job; made when it was not known."""
-        return self.jobs.setdefault(name, JobPicture(name))
+        if name not in self.jobs:
+            self.jobs[name] = JobPicture(name)
+            if len(self.jobs) > LONG_HISTORIES:
+                self.jobs[name].history_length = SHORT_HISTORY
+        return self.jobs[name]
 
     # -- what is seen --------------------------------------------------------------------------
 
@@ -161,6 +203,14 @@ class Picture:
         """Bytes per second that the writer receives; None while it can't be told."""
         return self._bytes.at(now)
 
+    def disk_lasts(self) -> float | None:
+        """Seconds until the disk is full, by how it filled lately; None if that can't be told."""
+        return None if self.writer.disk_free is None else self._room.lasts
+
+    def hosts(self, now: float) -> list[HostPicture]:
+        """The machines on which jobs run."""
+        return hosts_of(self.jobs.values(), now)
+
     def lost(self) -> dict[str, int]:
         """Rows that could not be kept, by cause, of all jobs together."""
         total: dict[str, int] = {}
@@ -174,10 +224,12 @@ class Picture:
         return {
             "time": now,
             "silence": self.silence(now),
-            "writer": {**asdict(self.writer), "checkpoint_age": self.checkpoint_age(now)},
+            "writer": {**asdict(self.writer), "checkpoint_age": self.checkpoint_age(now),
+                       "disk_lasts": self.disk_lasts()},
             "rows": self.rows(),
             "rate": self.rate(now),
             "byte_rate": self.byte_rate(now),
+            "hosts": {host.name: {**asdict(host), "state": host.state} for host in self.hosts(now)},
             "jobs": {name: job.as_dict(now) for name, job in self.jobs.items()},
             "log": [{"time": r.time, "level": r.level, "source": r.source, "text": r.text}
                     for r in self.log],
@@ -203,7 +255,7 @@ class Picture:
         self.writer = WriterPicture()
         self.jobs.clear()
         self._waiting.clear()
-        self._bytes = Rate()
+        self._bytes, self._room = Rate(), Room()
 
     def _take_rows(self, path: str, told: Mapping[str, Any], now: float) -> None:
         name = self._job_of(path)
