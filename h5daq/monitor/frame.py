@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from h5daq.monitor import words
+from h5daq.monitor.job import ALARMING
 
 __all__ = ["ALARMING", "Frame", "lost_text", "state_text"]
 
@@ -22,11 +23,19 @@ _STATES = {
     "failed": ("✖", "bold red"), "hanging": ("✖", "bold red"), "silent": ("✖", "bold red"),
     "given up": ("✖", "bold red"), "restarting": ("✖", "red"),
 }  # fmt: skip
-ALARMING = frozenset(state for state, (sign, _) in _STATES.items() if sign == "✖")
-"""States that somebody should look at."""
-
 _ASCII = str.maketrans(
-    {"●": "*", "○": "o", "■": "-", "✖": "!", "–": "-", "…": "~", "·": ".", "µ": "u", "×": "x"}
+    {
+        "●": "*",
+        "○": "o",
+        "■": "-",
+        "✖": "!",
+        "–": "-",
+        "…": "~",
+        "·": ".",
+        "µ": "u",
+        "×": "x",
+        "→": ">",
+    }
 )
 
 

@@ -17,7 +17,7 @@ from h5daq.monitor import words
 from h5daq.monitor.history import History
 from h5daq.monitor.rate import Rate, Trend
 
-__all__ = ["JobPicture"]
+__all__ = ["ALARMING", "JobPicture"]
 
 MOST_TRENDS = 8
 """Columns of a job whose history is kept."""
@@ -30,6 +30,9 @@ SILENT_SECONDS = 5.0
 
 AT_REST = frozenset({"new", "ended", "stopped", "failed", "restarting", "given up"})
 """States in which nothing is to be heard of a worker."""
+
+ALARMING = frozenset({"refused", "down", "failed", "hanging", "silent", "given up", "restarting"})
+"""States that somebody should look at."""
 
 _PLAIN = {
     "state": str, "host": str, "read_mode": str, "message": str, "pid": int, "restarts": int,

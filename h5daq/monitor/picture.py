@@ -5,7 +5,7 @@ for. It is right for who joins late, by the old rule "first a full copy, then th
 first, after a restart of the writer, and whenever a signal speaks of something unknown,
 `wants_status` says that a ``status`` request is due, and its reply makes the picture whole again.
 Signals that could not be placed until then are kept. Values that no signal tells (of a job that
-rests, or large arrays of the job that is `watched`) are asked for by `wants_values`.
+rests, or large arrays of the job that is watched) are asked for by `wants_values`.
 
 What comes in is data of other processes: an odd field is ignored, never an error.
 """
@@ -19,7 +19,8 @@ from typing import Any
 
 from h5daq.flow.topics import parse
 from h5daq.monitor.hosts import HostPicture, hosts_of
-from h5daq.monitor.job import JobPicture
+from h5daq.monitor.job import ALARMING, JobPicture
+from h5daq.monitor.peeks import Peeks
 from h5daq.monitor.rate import Rate, Room
 from h5daq.monitor.writer import WriterPicture, as_map
 
@@ -38,12 +39,6 @@ SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
 
 MOST_WAITING = 1000
-
-MOST_PEEKS = 50
-"""Jobs whose values are asked for at once."""
-
-PEEK_SECONDS = 0.5
-"""The least time between two looks at the arrays of the job that is watched."""
 
 LONG_HISTORIES, SHORT_HISTORY = 200, 60
 """So many jobs have long histories; those of further ones are short, for the sake of memory."""
@@ -74,9 +69,7 @@ class Picture:
     jobs : dict of str to JobPicture
         By group, in the order in which they became known.
     log : deque of Remark
-        The last lines, alarms among them.
-    watched : str or None
-        The job whose large arrays are wanted as well.
+        The last lines, alarms and changes of a job's state among them.
     """
 
     def __init__(self, log_lines: int = 200) -> None:
@@ -84,11 +77,11 @@ class Picture:
         self.jobs: dict[str, JobPicture] = {}
         self.log: deque[Remark] = deque(maxlen=log_lines)
         self.heard: float | None = None
-        self.watched: str | None = None
+        self._peeks = Peeks()
         self._bytes, self._room = Rate(), Room()
         self._waiting: dict[str, tuple[Mapping[str, Any], float]] = {}
         self._whole = False
-        self._replied = self._asked = self._peeked = float("-inf")
+        self._replied = self._asked = float("-inf")
 
     # -- what comes in -------------------------------------------------------------------------
 
@@ -136,7 +129,9 @@ class Picture:
             del self.jobs[name]
         for name, part in jobs.items():
             if isinstance(part, Mapping):
-                self.job(str(name)).take_reply(part, now)
+                job, before = self.job(str(name)), self.job(str(name)).state
+                job.take_reply(part, now)
+                self._note_state(job, before, now)
         self._whole = True
         self._place_waiting()
 
@@ -150,25 +145,18 @@ class Picture:
 
     def wants_values(self, now: float) -> list[str]:
         """Jobs to send a ``peek`` request for now: new ones, and the one that is watched."""
-        due = [name for name, job in self.jobs.items() if job.rows and job.peeked < 0]
-        watched = self.jobs.get(self.watched or "")
-        if watched is not None and not 0.0 <= now - self._peeked < PEEK_SECONDS:
-            stale = watched.rows != watched.peeked
-            if (stale and watched.shapes) or watched.arrays.keys() != watched.shapes.keys():
-                self._peeked = now
-                due.insert(0, watched.name)
-        return list(dict.fromkeys(due))[:MOST_PEEKS]
+        return self._peeks.due(self.jobs, now)
 
     def take_values(self, name: str, row: Any, now: float) -> None:
         """The reply to a ``peek`` request for a job."""
         if name in self.jobs:
-            self.jobs[name].take_values(row, now, whole=name == self.watched)
+            self.jobs[name].take_values(row, now, whole=name == self._peeks.watched)
 
     def watch(self, name: str | None) -> None:
         """Want the large arrays of this job, and of no other."""
-        if name != self.watched and self.watched in self.jobs:
-            self.jobs[self.watched].arrays = {}
-        self.watched, self._peeked = name, float("-inf")
+        for job in self.jobs.values():
+            job.arrays = {}
+        self._peeks.watch(name)
 
     def job(self, name: str) -> JobPicture:
         """The picture of a job; made when it was not known."""
@@ -281,10 +269,18 @@ class Picture:
 
     def _take_status(self, name: str, told: Mapping[str, Any], now: float) -> None:
         known = name in self.jobs
-        job = self.job(name)
+        job, before = self.job(name), self.job(name).state
         restarted = job.take_status(told, now)
+        self._note_state(job, before, now)
         if restarted or not known:
             self._whole = False
+
+    def _note_state(self, job: JobPicture, before: str, now: float) -> None:
+        """Put it into the log when a job's state is another one than before."""
+        if before not in ("new", job.state):
+            level = "WARNING" if job.state in ALARMING else "INFO"
+            text = f"{before} → {job.state}" + (f": {job.message}" if job.message else "")
+            self.log.append(Remark(now, level, job.name, text))
 
     def _take_remark(self, kind: str, path: str, told: Mapping[str, Any], now: float) -> None:
         level = str(told.get("level", "ERROR" if kind == "alarm" else "INFO")).upper()

@@ -1,6 +1,6 @@
 """``h5daq monitor``: the panes on a screen, keys for them, and orders to the run.
 
-The app draws a few times a second and asks nothing in doing so. Orders go out by threads of their
+The app draws twice a second and asks nothing in doing so. Orders go out by threads of their
 own, and what the writer says to them is shown: a key that may only look is told so. On a terminal
 that is slow, drawings are left out; whoever feeds the picture is not held up.
 """
@@ -20,14 +20,13 @@ from textual.widgets import Footer, HelpPanel, Input
 from h5daq.errors import H5daqError
 from h5daq.monitor import words
 from h5daq.monitor.terminal.ask import Question
-from h5daq.monitor.terminal.lists import Entries
 from h5daq.monitor.terminal.panes import ColumnsPane, HeadPane, HostsPane, JobsPane, LogPane
 from h5daq.monitor.terminal.plot import PlotPane
 from h5daq.monitor.terminal.view import Source, View
 
 __all__ = ["MonitorApp"]
 
-DRAWINGS_PER_SECOND = 4.0
+DRAWINGS_PER_SECOND = 2.0
 
 
 class MonitorApp(App[None]):
@@ -50,11 +49,11 @@ class MonitorApp(App[None]):
         Binding("p", "order('pause')", "pause"),
         Binding("r", "order('resume')", "resume"),
         Binding("t", "order('trigger')", "trigger"),
-        Binding("c", "comment", "comment"),
+        Binding("c", "comment", "comment", priority=True),
         Binding("left", "column(-1)", "the column before", show=False),
         Binding("right", "column(1)", "the next column", show=False),
         Binding("n", "next", "the next job in need of a look", show=False),
-        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("slash", "filter", "filter", key_display="/", priority=True),
         Binding("w", "warnings", "warnings"),
         Binding("z", "zoom", "zoom"),
         Binding("question_mark", "keys", "keys", key_display="?"),
@@ -70,36 +69,41 @@ class MonitorApp(App[None]):
         self.view = View(source, clock)
         if select is not None:
             self.view.job, _, self.view.label = select.strip("/").rpartition("/")
+        # Kept here, and not looked for: a question may lie over the screen that they are on.
+        self.head, self.hosts = HeadPane(id="head"), HostsPane(id="hosts")
+        self.jobs = JobsPane(self.view, self._choose_job)
+        self.columns = ColumnsPane(self.view, self._choose_column)
+        self.plot, self.log_lines = PlotPane(self.view), LogPane(self.view)
+        self.filter = Input(placeholder="words; -word leaves out; Esc shows all", id="filter")
 
     def compose(self) -> ComposeResult:
         """The panes, from top to bottom."""
-        yield HeadPane(id="head")
-        yield JobsPane(self.view)
+        yield self.head
+        yield self.jobs
         with Horizontal(id="middle"):
-            yield PlotPane(self.view)
+            yield self.plot
             with Vertical(id="side"):
-                yield ColumnsPane(self.view)
-                yield HostsPane(id="hosts")
-        yield LogPane(self.view)
-        yield Input(placeholder="words to look for; -word leaves out; Esc shows all", id="filter")
+                yield self.columns
+                yield self.hosts
+        yield self.log_lines
+        yield self.filter
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Draw, and go on drawing."""
         self._watch()
-        self.query_one("#filter").display = False
-        self.query_one(JobsPane).focus()
+        self.filter.display = False
+        self.jobs.focus()
         self.set_interval(1.0 / DRAWINGS_PER_SECOND, self.draw)
         self.call_after_refresh(self.draw)
 
     def draw(self) -> None:
         """Show the picture as it is now."""
-        self.query_one(HeadPane).show(self.view)
-        self.query_one(HostsPane).show(self.view)
-        self.query_one(JobsPane).show()
-        self.query_one(ColumnsPane).show()
-        self.query_one(LogPane).show()
-        self.query_one(PlotPane).show()
+        self.head.show(self.view)
+        self.hosts.show(self.view)
+        for entries in (self.jobs, self.columns, self.log_lines):
+            entries.show()
+        self.plot.show()
 
     def picture(self) -> str:
         """What is on the screen, as SVG."""
@@ -108,15 +112,15 @@ class MonitorApp(App[None]):
 
     # -- what is chosen --------------------------------------------------------------------------
 
-    def on_entries_moved(self, moved: Entries.Moved) -> None:
-        """Another job, or another column of it."""
-        if isinstance(moved.entries, JobsPane):
-            self.view.job = moved.entries.chosen
-            self._watch()
-            self.query_one(ColumnsPane).show()
-        if isinstance(moved.entries, ColumnsPane):
-            self.view.label = moved.entries.chosen
-        self.query_one(PlotPane).show()
+    def _choose_job(self) -> None:
+        self.view.job = self.jobs.chosen
+        self._watch()
+        self.columns.show()
+        self.plot.show()
+
+    def _choose_column(self) -> None:
+        self.view.label = self.columns.chosen
+        self.plot.show()
 
     def _watch(self) -> None:
         with self.view.source.lock:
@@ -124,11 +128,11 @@ class MonitorApp(App[None]):
 
     def action_column(self, by: int) -> None:
         """The next column of the job."""
-        self.query_one(ColumnsPane).action_move(by)
+        self.columns.action_move(by)
 
     def action_next(self) -> None:
         """The next job that somebody should look at."""
-        if not self.query_one(JobsPane).next_in_need():
+        if not self.jobs.next_in_need():
             self._say("no job needs a look")
 
     def action_keys(self) -> None:
@@ -145,35 +149,42 @@ class MonitorApp(App[None]):
         else:
             self.screen.minimize()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Whether a key does this now.
+
+        What begins the typing of text is done before any further key is looked at: else the first
+        letters of the text could be orders. Where text is typed, they are letters again.
+        """
+        typing = len(self.screen_stack) > 1 or isinstance(self.screen.focused, Input)
+        return not (typing and action in ("comment", "filter"))
+
     # -- the log ---------------------------------------------------------------------------------
 
     def action_filter(self) -> None:
         """Type words to look for."""
-        field = self.query_one("#filter", Input)
-        field.display = True
-        field.focus()
+        self.filter.display = True
+        self.screen.set_focus(self.filter)
 
     def action_warnings(self) -> None:
         """Leave out what is below a warning, or don't."""
         self.view.warnings = not self.view.warnings
-        self.query_one(LogPane).show()
+        self.log_lines.show()
 
     def on_input_changed(self, changed: Input.Changed) -> None:
         """The log follows each letter."""
         self.view.wanted = changed.value
-        self.query_one(LogPane).show()
+        self.log_lines.show()
 
     def on_input_submitted(self) -> None:
         """The words stay."""
-        self.query_one("#filter").display = False
-        self.query_one(LogPane).focus()
+        self.filter.display = False
+        self.log_lines.focus()
 
     def key_escape(self) -> None:
         """Back to everything."""
-        field = self.query_one("#filter", Input)
-        field.value, field.display = "", False
+        self.filter.value, self.filter.display = "", False
         self.screen.minimize()
-        self.query_one(JobsPane).focus()
+        self.jobs.focus()
 
     # -- orders ----------------------------------------------------------------------------------
 

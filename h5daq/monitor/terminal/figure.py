@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from h5daq.canvas import Curve, Size, draw, time_ticks
+from h5daq.canvas import Curve, Size, Ticks, draw, time_ticks
 from h5daq.errors import ConfigError
 from h5daq.monitor.job import JobPicture
 
@@ -51,7 +51,17 @@ def _array(array: list[Any], size: Size) -> str:
     except (TypeError, ValueError) as error:
         raise ConfigError("array: only numbers are drawn") from error
     lines = values.reshape(-1, values.shape[-1])[:MOST_LINES]
-    return draw([_thin(line, 2 * size.width) for line in lines], "", size)
+    curves = [_thin(line, 2 * size.width) for line in lines]
+    return draw(curves, "", size, ticks=_index_ticks(lines.shape[-1], size.width))
+
+
+def _index_ticks(length: int, width: int) -> Ticks:
+    """Round places along the axis."""
+    room = max(2, width // 10)
+    scale = 10.0 ** np.arange(10)
+    step = next(s for s in np.outer(scale, (1, 2, 5)).ravel() if length / s <= room)
+    positions = [float(place) for place in np.arange(0, length, step)]
+    return Ticks(positions, [f"{place:.0f}" for place in positions])
 
 
 def _thin(line: NDArray[np.float64], most: int) -> Curve:

@@ -7,13 +7,13 @@ and goes around it.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.message import Message
 from textual.widget import Widget
 
 __all__ = ["Entries"]
@@ -21,6 +21,11 @@ __all__ = ["Entries"]
 
 class Entries(Widget, can_focus=True):
     """A list; subclasses say what its entries are, and draw some of them.
+
+    Parameters
+    ----------
+    moved : callable
+        Called when the cursor is on another entry.
 
     Attributes
     ----------
@@ -41,21 +46,11 @@ class Entries(Widget, can_focus=True):
     TITLES = 0
     """Lines above the entries."""
 
-    class Moved(Message):
-        """The cursor is on another entry."""
-
-        def __init__(self, entries: Entries) -> None:
-            super().__init__()
-            self.entries = entries
-
-        @property
-        def control(self) -> Entries:
-            """The list, so that handlers can be told which."""
-            return self.entries
-
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, moved: Callable[[], None], **options: Any) -> None:
         super().__init__(**options)
         self.chosen: str | None = None
+        # Called at once: an order that follows the arrow key must be for the new entry.
+        self._moved = moved
         self._names: list[str] = []
         self._top = 0
 
@@ -84,7 +79,7 @@ class Entries(Widget, can_focus=True):
         """Put the cursor on an entry."""
         if name != self.chosen:
             self.chosen = name
-            self.post_message(self.Moved(self))
+            self._moved()
 
     def render(self) -> Text:
         """The lines that are seen."""

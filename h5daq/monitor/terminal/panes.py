@@ -6,6 +6,8 @@ the picture's lock only while it reads it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.text import Text
 from textual.widgets import Static
 
@@ -40,8 +42,8 @@ class JobsPane(Entries):
 
     TITLES = 1
 
-    def __init__(self, view: View) -> None:
-        super().__init__(id="jobs")
+    def __init__(self, view: View, moved: Callable[[], None]) -> None:
+        super().__init__(moved, id="jobs")
         self.chosen = view.job
         self._view, self.border_title = view, "jobs"
 
@@ -74,8 +76,8 @@ class JobsPane(Entries):
 class ColumnsPane(Entries):
     """The columns of the chosen job with their newest values."""
 
-    def __init__(self, view: View) -> None:
-        super().__init__(id="columns")
+    def __init__(self, view: View, moved: Callable[[], None]) -> None:
+        super().__init__(moved, id="columns")
         self.chosen = view.label
         self._view, self.border_title = view, "newest row"
 
@@ -114,9 +116,9 @@ class HostsPane(Static):
         for host in hosts:
             line = Text().append_text(state_text(host.state, frame))
             line.append(f"  {words.clean(host.name, 40)}", "bold")
+            held = f"held {words.count(host.held)}" if host.held else words.size(host.memory)
             jobs = f"{host.jobs} job{'s' * (host.jobs != 1)}"
-            figures = [jobs, f"{words.count(host.rate)}/s", f"held {words.count(host.held)}"]
-            line.append("  ".join(["", *figures, words.size(host.memory)]), "dim")
+            line.append("  ".join(["", jobs, f"{words.count(host.rate)}/s", held]), "dim")
             line.append(f"  lost {words.count(host.lost)}" if host.lost else "", "red")
             lines.append(line)
         shown = Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
@@ -127,10 +129,9 @@ class LogPane(Entries):
     """The end of the log, or where the cursor is in it; at the end it follows."""
 
     def __init__(self, view: View) -> None:
-        super().__init__(id="log")
+        super().__init__(lambda: None, id="log")
         self._view = view
         self._remarks: dict[str, Remark] = {}
-        self._follows = True
 
     def names(self) -> list[str]:
         """Each line's own, so that the cursor stays on it while lines come and go."""

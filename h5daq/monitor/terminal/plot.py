@@ -24,6 +24,8 @@ class PlotPane(Widget, can_focus=True):
 
     def show(self) -> None:
         """Draw it anew."""
+        job, label = self._view.job, self._view.label
+        self.border_title = words.clean(f"{job}/{label}") if job and label else ""
         self.refresh()
 
     def render(self) -> Text:
@@ -33,5 +35,4 @@ class PlotPane(Widget, can_focus=True):
             job = view.picture.jobs.get(view.job or "")
             if job is None or view.label not in job.labels:
                 return Text("no column is chosen", "dim")
-            self.border_title = words.clean(f"{job.name}/{view.label}")
             return figure(job, view.label, size)
