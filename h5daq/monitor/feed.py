@@ -21,8 +21,8 @@ from h5daq.monitor.picture import KINDS, Picture
 __all__ = ["Feed"]
 
 _ROUND_SECONDS = 0.1
+_DIAL_SECONDS = 0.5
 _HEAR_SECONDS = 0.2
-_ANSWER_SECONDS = 3.0
 _ORDER_SECONDS = 10.0
 
 
@@ -37,6 +37,8 @@ class Feed(Closing):
         What is fed; made if left out.
     clock : callable
         Gives the time, UTC seconds.
+    patience : float
+        Seconds after which a writer that doesn't answer is looked for anew.
 
     Attributes
     ----------
@@ -67,16 +69,18 @@ class Feed(Closing):
         dial: Callable[[], Client],
         picture: Picture | None = None,
         clock: Callable[[], float] = time.time,
+        patience: float = 3.0,
     ) -> None:
         self.picture = Picture() if picture is None else picture
         self.lock, self.trouble = threading.Lock(), ""
-        self._dial, self._clock, self._end = dial, clock, threading.Event()
+        self._dial, self._clock, self._patience = dial, clock, patience
+        self._end = threading.Event()
         self._client = dial()
         # Those of writers that have gone stay open: an order may still be under way by one.
         self._clients = [self._client]
         try:
             self._address = self._client.signals_endpoint
-            self._take_status(self._client.request("status", timeout=_ANSWER_SECONDS))
+            self._take_status(self._client.status())
         except H5daqError:
             self._client.close()
             raise
@@ -139,13 +143,12 @@ class Feed(Closing):
     # -- the thread that asks ------------------------------------------------------------------
 
     def _ask(self) -> None:
-        while not self._end.wait(_ROUND_SECONDS):
+        while not self._end.wait(_DIAL_SECONDS if self.trouble else _ROUND_SECONDS):
             try:
+                if self.trouble:
+                    self._dial_again()
                 self._ask_round()
                 self.trouble = ""
-            except NoAnswer as error:
-                self.trouble = str(error)
-                self._dial_again()
             except H5daqError as error:
                 self.trouble = str(error)
 
@@ -154,13 +157,13 @@ class Feed(Closing):
             due = self.trouble or self.picture.wants_status(self._clock())
             names = self.picture.wants_values(self._clock())
         if due:
-            self._take_status(self._client.request("status", timeout=_ANSWER_SECONDS))
+            self._take_status(self._client.request("status", timeout=self._patience))
         for name in names:
             self._peek(name)
 
     def _peek(self, name: str) -> None:
         try:
-            row = self._client.request("peek", timeout=_ANSWER_SECONDS, job=name)
+            row = self._client.request("peek", timeout=self._patience, job=name)
         except RequestError:
             row = None  # a job that this writer has not heard of yet
         with self.lock:
@@ -172,11 +175,10 @@ class Feed(Closing):
 
     def _dial_again(self) -> None:
         """Look for a writer anew: the next one of a directory may have another address."""
-        with suppress(H5daqError):
-            client = self._dial()
-            if client.endpoint == self._client.endpoint:
-                client.close()
-                return
-            self._clients.append(client)
-            self._client = client
-            self._address = client.signals_endpoint
+        client = self._dial()
+        if client.endpoint == self._client.endpoint:
+            client.close()
+            return
+        self._clients.append(client)
+        self._client = client
+        self._address = client.signals_endpoint

@@ -271,9 +271,11 @@ def run(tmp_path_factory):
     keys = KeyDirectory(home / "keys")
     keys.make()
     keys.add("screen", Role.MONITOR)
+    image = [[0.5] * 100] * 2
     jobs = [
         h5daq.DAQJob("tank", ["T", "n"], tank(), read_period=0.05, units=["K", "1"]),
         h5daq.DAQJob("room/air", "x", itertools.count().__next__, read_period=0.05),
+        h5daq.DAQJob("cam", "im", lambda: image, read_mode="trigger", shape=(0, 2, 100)),
     ]
     options = dict.fromkeys(["data", "requests", "signals"], "tcp://127.0.0.1:*")
     with h5daq.DAQDaemon(jobs, "lab", directory=home / "data", keys=keys.path, **options) as daemon:
@@ -325,3 +327,19 @@ def test_a_key_that_may_only_look_is_refused_in_the_app_and_the_job_goes_on(run)
             return tank.state
 
     assert asyncio.run(look()) == "reading"
+
+
+@pytest.mark.processes
+def test_a_late_monitor_knows_the_newest_row_of_a_job_that_rests(run, wait_until):
+    daemon, _ = run
+    dial = lambda: h5daq.connect(daemon.endpoints["requests"], keys=daemon.keys)  # noqa: E731
+    with Feed(dial) as early:
+        early.order("trigger", ["cam"])
+        wait_until(lambda: early.picture.jobs["cam"].rows)
+    with Feed(dial) as late:
+        cam = late.picture.jobs["cam"]
+        wait_until(lambda: cam.shapes)
+        assert (cam.shapes, cam.array("im"), cam.text("im")) == ({"im": (2, 100)}, None, "[2×100]")
+        with late.lock:
+            late.picture.watch("cam")
+        assert wait_until(lambda: cam.array("im")) == [[0.5] * 100] * 2

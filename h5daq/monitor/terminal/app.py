@@ -8,6 +8,7 @@ that is slow, drawings are left out; whoever feeds the picture is not held up.
 from __future__ import annotations
 
 import getpass
+import re
 import time
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -106,9 +107,10 @@ class MonitorApp(App[None]):
         self.plot.show()
 
     def picture(self) -> str:
-        """What is on the screen, as SVG."""
+        """What is on the screen, as SVG that needs nothing from the net."""
         self.draw()
-        return self.export_screenshot(simplify=True)
+        svg = self.export_screenshot(simplify=True)
+        return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 
     # -- what is chosen --------------------------------------------------------------------------
 
