@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from h5daq.client import Client, Subscription
-from h5daq.errors import H5daqError, NoAnswer, RequestError, WireError
+from h5daq.errors import H5daqError, NoAnswer, RequestError, VaultError, WireError
 from h5daq.flow.closing import Closing
 from h5daq.monitor.picture import KINDS, Picture
+
+if TYPE_CHECKING:
+    from h5daq.vaultclient import VaultContext
 
 __all__ = ["Feed"]
 
@@ -116,13 +119,17 @@ class Feed(Closing):
         VaultError
             If the writer takes no comments on this job, for instance since it has no rows yet.
         """
+        with self._client.vault(timeout=_ORDER_SECONDS) as vault:
+            self._open(vault, job)
+            vault.add_comment(text, user)
+
+    def _open(self, vault: VaultContext, job: str) -> None:
+        """Open a job as what it is in the vault: a dataset below the run."""
         with self.lock:
             run = self.picture.writer.run_path or ""
         *above, name = [part for part in (*run.split("/"), *job.split("/")) if part]
-        with self._client.vault(timeout=_ORDER_SECONDS) as vault:
-            vault.cd(["", *above])
-            vault.open(name)
-            vault.add_comment(text, user)
+        vault.cd(["", *above])
+        vault.open(name)
 
     # -- the thread that hears -----------------------------------------------------------------
 
@@ -156,10 +163,13 @@ class Feed(Closing):
         with self.lock:
             due = self.trouble or self.picture.wants_status(self._clock())
             names = self.picture.wants_values(self._clock())
+            undescribed = self.picture.wants_units()
         if due:
             self._take_status(self._client.request("status", timeout=self._patience))
         for name in names:
             self._peek(name)
+        if undescribed is not None:
+            self._describe(undescribed)
 
     def _peek(self, name: str) -> None:
         try:
@@ -168,6 +178,18 @@ class Feed(Closing):
             row = None  # a job that this writer has not heard of yet
         with self.lock:
             self.picture.take_values(name, row, self._clock())
+
+    def _describe(self, name: str) -> None:
+        units: dict[str, str] = {}
+        with (
+            suppress(VaultError, RequestError),
+            self._client.vault(timeout=self._patience) as vault,
+        ):
+            self._open(vault, name)
+            _, dependents = vault.variables_ex()
+            units = {label: unit for label, *_, unit in dependents}
+        with self.lock:
+            self.picture.job(name).units = units
 
     def _take_status(self, reply: Any) -> None:
         with self.lock:

@@ -67,6 +67,8 @@ class JobPicture:
     shapes, arrays : dict
         By label, of the arrays that are left out of `last`: their shapes, and the newest of them
         as (nested) lists.
+    units : dict of str to str or None
+        Units by label; None while nobody has asked.
     histories : dict of str to History
         By label, how its values went since the monitor began.
     history_length : int
@@ -98,6 +100,7 @@ class JobPicture:
     lost: dict[str, int] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    units: dict[str, str] | None = None
     arrays: dict[str, list[Any]] = field(default_factory=dict)
     trends: dict[str, Trend] = field(default_factory=dict)
     histories: dict[str, History] = field(default_factory=dict)
@@ -175,6 +178,11 @@ class JobPicture:
         if label in self.last and not isinstance(self.last[label], list):
             return words.value(self.last[label])
         return words.shape(self.shapes.get(label) or _shape(self.last.get(label)))
+
+    def heading(self, label: str) -> str:
+        """A column's name and unit, for people."""
+        unit = (self.units or {}).get(label)
+        return words.clean(f"{self.name}/{label}" + (f" [{unit}]" if unit else ""))
 
     def array(self, label: str) -> list[Any] | None:
         """The newest array of a column, as (nested) lists, if it is known."""

@@ -152,6 +152,11 @@ class Picture:
         if name in self.jobs:
             self.jobs[name].take_values(row, now, whole=name == self._peeks.watched)
 
+    def wants_units(self) -> str | None:
+        """The job whose columns are to be described now: the one that is watched, once."""
+        job = self.jobs.get(self._peeks.watched or "")
+        return job.name if job is not None and job.rows and job.units is None else None
+
     def watch(self, name: str | None) -> None:
         """Want the large arrays of this job, and of no other."""
         for job in self.jobs.values():

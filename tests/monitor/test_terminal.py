@@ -249,6 +249,25 @@ def test_four_thousand_jobs_are_scrolled_as_easily_as_four(still):
     asyncio.run(look())
 
 
+def test_names_and_texts_are_no_markup(still):
+    name, label, text = "[bold]a[/x]", "[b]", "[red]x[/]"
+    still.picture.job(name).units = {label: "[/k]"}
+    still.picture.take("data-available", f"tank-a/{name}", {"last": {label: 1.0}}, NOW)
+    still.picture.take("log", name, {"text": text}, NOW + 20)
+
+    async def look():
+        async with shown(still, select=f"{name}/{label}") as pilot:
+            pilot.app.filter.value = "[red]"
+            await until(pilot, lambda: "log: [red]" in seen(pilot.app))
+            await press(pilot, "c")
+            await until(pilot, lambda: f"Comment on {name}" in seen(pilot.app))
+            await press(pilot, "escape")
+            await until(pilot, lambda: f"{name}/{label} [[/k]]" in seen(pilot.app))
+            assert f"{name}  {text}" in seen(pilot.app)
+
+    asyncio.run(look())
+
+
 # -- before a real run ---------------------------------------------------------------------------
 
 
@@ -282,6 +301,11 @@ def run(tmp_path_factory):
         yield daemon, keys.path
 
 
+def state(app, job):
+    known = app.view.picture.jobs.get(job)
+    return None if known is None else known.state
+
+
 @asynccontextmanager
 async def followed(endpoint, keys):
     with Feed(lambda: h5daq.connect(endpoint, keys=keys)) as feed:
@@ -295,16 +319,15 @@ def test_a_real_run_is_seen_with_values_curve_and_log_and_the_pause_key_pauses_a
 
     async def look():
         async with followed(daemon.endpoints["requests"], daemon.keys) as pilot:
-            jobs = pilot.app.view.picture.jobs
             await until(pilot, lambda: "stalls" in seen(pilot.app))
             await until(pilot, lambda: re.search("[\u2801-\u28ff]{3}", seen(pilot.app)))
             text = seen(pilot.app)
             await press(pilot, "p")
-            await until(pilot, lambda: jobs["tank"].state == "paused")
+            await until(pilot, lambda: state(pilot.app, "tank") == "paused")
             await until(pilot, lambda: "reading → paused" in seen(pilot.app))
-            other = jobs["room/air"].state
+            other = state(pilot.app, "room/air")
             await press(pilot, "r")
-            await until(pilot, lambda: jobs["tank"].state == "reading")
+            await until(pilot, lambda: state(pilot.app, "tank") == "reading")
             return text, other
 
     text, other = asyncio.run(look())
@@ -319,12 +342,12 @@ def test_a_key_that_may_only_look_is_refused_in_the_app_and_the_job_goes_on(run)
 
     async def look():
         async with followed(daemon.endpoints["requests"], keys / "screen.key") as pilot:
-            tank = pilot.app.view.picture.jobs["tank"]
+            await until(pilot, lambda: state(pilot.app, "tank") == "reading")
             await press(pilot, "p")
             await until(pilot, lambda: "may not ask for" in seen(pilot.app))
-            before = tank.rows
-            await until(pilot, lambda: tank.rows > before)
-            return tank.state
+            before = pilot.app.view.picture.jobs["tank"].rows
+            await until(pilot, lambda: pilot.app.view.picture.jobs["tank"].rows > before)
+            return state(pilot.app, "tank")
 
     assert asyncio.run(look()) == "reading"
 
@@ -334,6 +357,7 @@ def test_a_late_monitor_knows_the_newest_row_of_a_job_that_rests(run, wait_until
     daemon, _ = run
     dial = lambda: h5daq.connect(daemon.endpoints["requests"], keys=daemon.keys)  # noqa: E731
     with Feed(dial) as early:
+        wait_until(lambda: "cam" in early.picture.jobs)
         early.order("trigger", ["cam"])
         wait_until(lambda: early.picture.jobs["cam"].rows)
     with Feed(dial) as late:

@@ -142,7 +142,7 @@ class LogPane(Entries):
         self._remarks = {f"{id(remark)}": remark for remark in found}
         level = "warnings" if view.warnings else ""
         only = "  ".join(part for part in (level, words.clean(view.wanted, 60)) if part)
-        self.border_title = f"log: {only}" if only else "log"
+        self.border_title = Text(f"log: {only}" if only else "log")
         return list(self._remarks)
 
     def show(self) -> None:

@@ -6,7 +6,6 @@ from rich.text import Text
 from textual.widget import Widget
 
 from h5daq.canvas import Size
-from h5daq.monitor import words
 from h5daq.monitor.terminal.figure import figure
 from h5daq.monitor.terminal.view import View
 
@@ -24,8 +23,10 @@ class PlotPane(Widget, can_focus=True):
 
     def show(self) -> None:
         """Draw it anew."""
-        job, label = self._view.job, self._view.label
-        self.border_title = words.clean(f"{job}/{label}") if job and label else ""
+        with self._view.source.lock:
+            job = self._view.picture.jobs.get(self._view.job or "")
+            title = job.heading(self._view.label) if job and self._view.label else ""
+        self.border_title = Text(title)
         self.refresh()
 
     def render(self) -> Text:
