@@ -1,0 +1,163 @@
+"""The one model of the system that all pages look at, kept up to date by two threads.
+
+One thread takes the writer's signals, as fast as they come and whatever the pages do; the other
+asks for the status when the picture wants it. Neither waits for a page, and the writer waits for
+neither: a subscriber that falls behind misses signals, and the next status makes up for them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from h5daq.client import Client, Signal, Subscription
+from h5daq.errors import H5daqError, NoAnswer
+from h5daq.flow.closing import Closing
+from h5daq.monitor.picture import KINDS, Picture
+from h5daq.monitor.web.news import Happenings, News
+from h5daq.monitor.web.summary import job_facts, run_facts
+from h5daq.monitor.web.traces import Tracks
+
+__all__ = ["TOLD", "Feed"]
+
+TOLD = ("new-dir", "new-dataset", "tags-updated", "new-parameter", "comments-available")
+"""Signals of the vault that a page is told one by one; of new data it sees the data."""
+
+RECEIVE_SECONDS = 0.5
+ASK_SECONDS = 0.25
+ANSWER_SECONDS = 3.0
+
+
+class Feed(Closing):
+    """The picture of a system, the newest points, and what happened, for any number of pages.
+
+    Parameters
+    ----------
+    connect : callable
+        Gives a new client of the running system; the feed closes it.
+
+    Attributes
+    ----------
+    picture : Picture
+        The state; looked at under `lock`.
+    tracks : Tracks
+        The newest points of each job; under `lock` as well.
+    news : News
+        The state as pages are told it.
+    happenings : Happenings
+        Log, alarms and signals.
+    """
+
+    def __init__(self, connect: Callable[[], Client]) -> None:
+        self.lock = threading.Lock()
+        self.picture, self.tracks = Picture(), Tracks()
+        self.news, self.happenings = News(), Happenings()
+        self.trouble = ""
+        self._client = connect()
+        self._ended = threading.Event()
+        self._remarks = 0
+        self._threads = [
+            threading.Thread(target=work, name=f"h5daq web {name}", daemon=True)
+            for name, work in (("signals", self._listen), ("status", self._ask))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+        self._client.close()
+
+    # -- the threads -----------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        while not self._ended.wait(ASK_SECONDS):
+            with self.lock:
+                wanted = self.picture.wants_status(time.time())
+            if wanted:
+                self._ask_once()
+
+    def _ask_once(self) -> None:
+        try:
+            reply = self._client.request("status", timeout=ANSWER_SECONDS)
+        except H5daqError as error:
+            self.trouble = str(error)
+            return
+        with self.lock:
+            self.picture.take_status(reply, time.time())
+            self.tracks.keep(self.picture.jobs)
+        self.trouble = ""
+
+    def _listen(self) -> None:
+        endpoint = self._endpoint()
+        if endpoint is None:
+            return
+        with Subscription(endpoint, (*KINDS, *TOLD), keys=self._client.keys) as signals:
+            while not self._ended.is_set():
+                try:
+                    came = signals.receive(RECEIVE_SECONDS)
+                except NoAnswer:
+                    continue
+                with self.lock:
+                    for signal in came:
+                        self._take(signal, time.time())
+
+    def _endpoint(self) -> str | None:
+        """Where signals are told; a writer that is not there yet is waited for."""
+        while not self._ended.is_set():
+            try:
+                return self._client.signals_endpoint
+            except H5daqError as error:
+                self.trouble = str(error)
+                self._ended.wait(ASK_SECONDS)
+        return None
+
+    # -- what comes in, under the lock -----------------------------------------------------------
+
+    def _take(self, signal: Signal, now: float) -> None:
+        if signal.kind in TOLD:
+            self._tell(signal, now)
+        if signal.kind not in KINDS:
+            return
+        self.picture.take(signal.kind, signal.path, signal.payload, now)
+        if signal.kind in ("log", "alarm"):
+            self._tell_remark()
+        elif signal.kind == "data-available":
+            self._follow(signal.payload)
+
+    def _follow(self, told: Mapping[str, Any]) -> None:
+        name = self.picture.job_of(str(told.get("path", "")).strip("/"))
+        job = None if name is None else self.picture.jobs.get(name)
+        if name is not None and job is not None:
+            self.tracks.take(name, job.last_time, job.last)
+
+    def _tell_remark(self) -> None:
+        said = self.picture.log[-1]
+        self.happenings.add(
+            {"time": said.time, "kind": "log", "level": said.level, "source": said.source,
+             "text": said.text}
+        )  # fmt: skip
+
+    def _tell(self, signal: Signal, now: float) -> None:
+        name = signal.payload.get("name")
+        path = str(signal.payload.get("path", signal.path)).strip("/")
+        text = f"{path}/{name}".strip("/") if isinstance(name, str) else path or "/"
+        self.happenings.add(
+            {"time": now, "kind": signal.kind, "level": "INFO", "source": path, "text": text}
+        )
+
+    # -- what pages are told ---------------------------------------------------------------------
+
+    def refresh(self, now: float) -> None:
+        """Bring the news up to date with the picture."""
+        with self.lock:
+            picture = self.picture
+            facts = {"run": run_facts(picture, now, self.trouble)}
+            facts |= {f"job:{name}": job_facts(job, now) for name, job in picture.jobs.items()}
+        for name, value in facts.items():
+            self.news.put(name, value)
+        self.news.keep(facts)
