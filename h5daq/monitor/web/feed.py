@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from itertools import takewhile
 from typing import Any
 
 from h5daq.client import Client, Signal, Subscription
 from h5daq.errors import H5daqError, NoAnswer
 from h5daq.flow.closing import Closing
-from h5daq.monitor.picture import KINDS, Picture
+from h5daq.monitor.picture import KINDS, Picture, Remark
 from h5daq.monitor.web.news import Happenings, News
 from h5daq.monitor.web.summary import job_facts, run_facts
 from h5daq.monitor.web.traces import Tracks
@@ -57,7 +59,7 @@ class Feed(Closing):
         self.trouble = ""
         self._client = connect()
         self._ended = threading.Event()
-        self._remarks = 0
+        self._remark: Remark | None = None
         self._threads = [
             threading.Thread(target=work, name=f"h5daq web {name}", daemon=True)
             for name, work in (("signals", self._listen), ("status", self._ask))
@@ -89,6 +91,7 @@ class Feed(Closing):
             return
         with self.lock:
             self.picture.take_status(reply, time.time())
+            self._tell_remarks()
             self.tracks.keep(self.picture.jobs)
         self.trouble = ""
 
@@ -124,23 +127,23 @@ class Feed(Closing):
         if signal.kind not in KINDS:
             return
         self.picture.take(signal.kind, signal.path, signal.payload, now)
-        if signal.kind in ("log", "alarm"):
-            self._tell_remark()
-        elif signal.kind == "data-available":
+        self._tell_remarks()
+        if signal.kind == "data-available":
             self._follow(signal.payload)
 
     def _follow(self, told: Mapping[str, Any]) -> None:
-        name = self.picture.job_of(str(told.get("path", "")).strip("/"))
-        job = None if name is None else self.picture.jobs.get(name)
-        if name is not None and job is not None:
+        above = f"{self.picture.writer.run_path}/"
+        name = str(told.get("path", "")).strip("/").removeprefix(above)
+        job = self.picture.jobs.get(name)
+        if job is not None:
             self.tracks.take(name, job.last_time, job.last)
 
-    def _tell_remark(self) -> None:
-        said = self.picture.log[-1]
-        self.happenings.add(
-            {"time": said.time, "kind": "log", "level": said.level, "source": said.source,
-             "text": said.text}
-        )  # fmt: skip
+    def _tell_remarks(self) -> None:
+        """What the picture has put into its log since the last time."""
+        new = list(takewhile(lambda said: said is not self._remark, reversed(self.picture.log)))
+        for said in reversed(new):
+            self.happenings.add({**asdict(said), "kind": "log"})
+            self._remark = said
 
     def _tell(self, signal: Signal, now: float) -> None:
         name = signal.payload.get("name")

@@ -50,10 +50,13 @@ def job_facts(job: JobPicture, now: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def alarms(picture: Picture) -> list[Any]:
+def alarms(picture: Picture) -> list[dict[str, str]]:
     """Alarms that stand, as the picture has them; none where it knows of none."""
     found = getattr(picture, "alarms", None) or {}
-    return [plain(alarm) for alarm in (found.values() if isinstance(found, dict) else found)]
+    return [
+        {"level": str(getattr(alarm, "level", "")), "text": str(getattr(alarm, "text", alarm))}
+        for alarm in found.values()
+    ]
 
 
 def _values(job: JobPicture) -> dict[str, Any]:

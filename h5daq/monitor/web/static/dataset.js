@@ -142,8 +142,8 @@ function isNumber(column) {
 }
 
 function ways(column) {
-  if (!isNumber(column)) return [];
-  if (!column.shape.length) return [["over time", "curves"]];
+  if (!isNumber(column) || column.role === "independent") return [];
+  if (!column.shape.length) return [["as a curve", "curves"]];
   if (column.shape.length === 1) return [["as traces", "lines"], ["as a waterfall", "waterfall"]];
   return [["as an image", "image"], ["as traces", "lines"]];
 }

@@ -61,7 +61,8 @@ function showTrouble(run) {
   at("trouble").hidden = !text;
   at("alarms").replaceChildren(...(run.alarms || []).map((alarm) => {
     const item = document.createElement("li");
-    item.textContent = typeof alarm === "string" ? alarm : alarm.text || JSON.stringify(alarm);
+    item.textContent = alarm.text;
+    item.className = alarm.level;
     return item;
   }));
 }
