@@ -72,12 +72,9 @@ class Browser(Closing):
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self.said: list[str] = []
         self._start(program)
-        self._session = self._attach()
-        for domain in ("Page", "Runtime", "Network"):
-            self.call(f"{domain}.enable")
-        self.resize(width, height)
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.call("Emulation.setEmulatedMedia", features=scheme)
+        self._session, self._context = "", ""
+        self._size = width, height
+        self.renew(dark=dark)
 
     def _start(self, program: str) -> None:
         theirs_in, self._out = os.pipe()
@@ -96,10 +93,23 @@ class Browser(Closing):
         self._reader = threading.Thread(target=self._read, name="chromium", daemon=True)
         self._reader.start()
 
-    def _attach(self) -> str:
-        self._session = ""
-        page = self.call("Target.createTarget", url="about:blank")["targetId"]
-        return str(self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"])
+    def renew(self, *, dark: bool = False) -> None:
+        """Go on with a new page that remembers nothing of the ones before."""
+        self._session, before = "", self._context
+        self._context = str(self.call("Target.createBrowserContext")["browserContextId"])
+        page = self.call(
+            "Target.createTarget", url="about:blank", browserContextId=self._context
+        )["targetId"]  # fmt: skip
+        session = self.call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
+        if before:
+            self.call("Target.disposeBrowserContext", browserContextId=before)
+        self._session = str(session)
+        for domain in ("Page", "Runtime", "Network"):
+            self.call(f"{domain}.enable")
+        self.resize(*self._size)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.call("Emulation.setEmulatedMedia", features=scheme)
+        self.said.clear()
 
     # -- the protocol ----------------------------------------------------------------------------
 

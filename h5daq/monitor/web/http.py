@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -21,7 +22,6 @@ from importlib.resources import files
 from typing import Any
 
 import tornado.httpserver
-import tornado.netutil
 import tornado.web
 import tornado.websocket
 
@@ -141,10 +141,10 @@ class _Socket(tornado.websocket.WebSocketHandler):
             self._server.later(self._answer(said))
 
     async def _greet(self, said: dict[str, Any]) -> None:
-        answer = self._page.hello(said)
-        if said.get("token") and not self._page.operator:
+        if self._page.is_wrong(said):
             await asyncio.sleep(WRONG_SECONDS)
             await self._send([{"k": "refused"}])
+        answer = self._page.hello(said)
         if answer is None:
             self.close(4003, "the token, please")
         else:
@@ -209,8 +209,10 @@ class Server(Closing):
         self, connect: Callable[[], Client], place: Place, gate: Gate, archive: Archive | None
     ) -> None:
         context = _tls(place)
-        sockets = tornado.netutil.bind_sockets(place.port, place.host or None)
-        self.port = int(sockets[0].getsockname()[1])
+        family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+        bound = socket.create_server((place.host, place.port), family=family)
+        bound.setblocking(False)
+        self.port = int(bound.getsockname()[1])
         self.url = place.url(self.port)
         self._clients = [connect(), connect()]
         feed = Feed(connect)
@@ -224,15 +226,15 @@ class Server(Closing):
         self._ended: asyncio.Event | None = None
         self._begun = threading.Event()
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._live(sockets, context)), name="h5daq web", daemon=True
+            target=lambda: asyncio.run(self._live(bound, context)), name="h5daq web", daemon=True
         )
         self._thread.start()
         self._begun.wait()
 
-    async def _live(self, sockets: list[Any], context: ssl.SSLContext | None) -> None:
+    async def _live(self, bound: socket.socket, context: ssl.SSLContext | None) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         http = tornado.httpserver.HTTPServer(self._application(), ssl_options=context)
-        http.add_sockets(sockets)
+        http.add_socket(bound)
         self._begun.set()
         while not self._ended.is_set():
             await self._tick()

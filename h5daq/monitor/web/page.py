@@ -84,13 +84,19 @@ class Page:
 
     # -- what it is told -------------------------------------------------------------------------
 
+    def is_wrong(self, said: Mapping[str, Any]) -> bool:
+        """Whether it shows a token, and that is not it."""
+        token = said.get("token")
+        wrong = token is not None and not self._stage.gate.opens(token)
+        if wrong:
+            _LOGGER.warning("a page of %s came with a wrong token", self._visitor)
+        return wrong
+
     def hello(self, said: Mapping[str, Any]) -> Message | None:
         """The answer to its first message; None if it may not look."""
         gate = self._stage.gate
         self.operator = gate.opens(said.get("token"))
         self.welcome = self.operator or not gate.private
-        if said.get("token") and not self.operator:
-            _LOGGER.warning("a page of %s came with a wrong token", self._visitor)
         if not self.welcome:
             return None
         return {"k": "welcome", "operator": self.operator}

@@ -6,9 +6,8 @@ import { Jobs, Log, Tree, at, pairs, set, showRun } from "./lists.js";
 import { Dataset } from "./dataset.js";
 
 const FIRST_PLOTS = 4; // that a page opens by itself when nobody has chosen any
-const FIRST_MS = 1500; // to hear of the jobs before it does
 
-let operator = false, run = null;
+let operator = false, run = null, begun = false;
 const link = new Link(take);
 const plots = new Plots(link, Number(at("seconds").value));
 const dataset = new Dataset(link, plots);
@@ -37,7 +36,6 @@ function welcome(message) {
   log.list.replaceChildren();
   tree.fill("");
   if (plots.all.size) plots.again();
-  else setTimeout(firstPlots, FIRST_MS);
 }
 
 function lost(message) {
@@ -55,6 +53,7 @@ function news(values) {
       if (other) showAttributes();
     } else if (name.startsWith("job:")) jobs.take(name.slice(4), value);
   }
+  if (!begun && jobs.rows.size) firstPlots();
 }
 
 async function showAttributes() {
@@ -73,6 +72,7 @@ function happened(what) {
 // -- plots ----------------------------------------------------------------------------------------
 
 async function firstPlots() {
+  begun = true;
   if (plots.all.size) return;
   const kept = plots.kept().filter((about) => about.of !== "job" || jobs.rows.has(about.path.join("/")));
   for (const about of kept) plots.add(about);
