@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import stat
@@ -75,6 +76,8 @@ def _web(args: Arguments) -> int:
     gate = Gate(token, names, private=args.private or not place.is_private)
     with client_of(args) as client:
         archive = _archive(args, client)
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("h5daq.web").setLevel(logging.INFO)  # who orders what
     stop = stop_on_signals()
     with serve(lambda: client_of(args), place, gate, archive) as server:
         if not gate.private:

@@ -46,6 +46,8 @@ HELLO_SECONDS = 20.0
 WRONG_SECONDS = 1.0
 """How long a wrong token is answered with silence."""
 
+PART_SECONDS = 1.0
+
 BOKEH = ("bokeh.min.js", "bokeh-api.min.js")
 OURS = (
     "page.css",
@@ -112,6 +114,11 @@ class _Socket(tornado.websocket.WebSocketHandler):
         self._page = Page(server.stage, self.request.remote_ip or "somebody")
         self._busy = False
 
+    def prepare(self) -> None:
+        """Let in only pages of ours; Tornado's own check passes a site that took our address."""
+        if not self.check_origin(self.request.headers.get("Origin", "")):
+            raise tornado.web.HTTPError(403)
+
     def check_origin(self, origin: str) -> bool:
         """Whether it is a page of ours that connects."""
         return self._server.stage.gate.knows_origin(origin, self.request.host)
@@ -175,6 +182,12 @@ class _Socket(tornado.websocket.WebSocketHandler):
                 await self.write_message(json.dumps(messages, allow_nan=False))
         except tornado.websocket.WebSocketClosedError:
             return
+
+    def abandon(self) -> None:
+        """Let go of a page that says nothing any more."""
+        connection = self.ws_connection
+        if connection is not None and connection.stream is not None:
+            connection.stream.close()
 
     def on_close(self) -> None:
         """It is gone."""
@@ -241,9 +254,18 @@ class Server(Closing):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), TICK_SECONDS)
         http.stop()
+        await self._part()
+        await http.close_all_connections()
+
+    async def _part(self) -> None:
+        """Take leave of all pages; of one that does not answer, without its answer."""
         for page in list(self._pages):
             page.close(1001, "the server ends")
-        await http.close_all_connections()
+        for _ in range(10):
+            if self._pages:
+                await asyncio.sleep(PART_SECONDS / 10)
+        for page in list(self._pages):
+            page.abandon()
 
     def _application(self) -> tornado.web.Application:
         content = _content()

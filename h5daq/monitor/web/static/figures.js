@@ -88,7 +88,7 @@ class Figure {
 
   make(options) {
     return Bokeh.Plotting.figure({
-      height: 240, sizing_mode: "stretch_width", output_backend: "canvas", toolbar_location: "above",
+      height: 240, sizing_mode: "stretch_width", output_backend: "canvas", toolbar_location: "above", toolbar_inner: true,
       tools: "pan,wheel_zoom,box_zoom,reset,save", ...options,
     });
   }
