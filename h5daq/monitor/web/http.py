@@ -42,6 +42,9 @@ MOST_PAGES = 50
 MOST_SAID = 1 << 16
 """Bytes of a message of a page."""
 
+MOST_ASKED = 500
+"""Questions of a page that wait for their answers."""
+
 HELLO_SECONDS = 20.0
 WRONG_SECONDS = 1.0
 """How long a wrong token is answered with silence."""
@@ -112,7 +115,7 @@ class _Socket(tornado.websocket.WebSocketHandler):
         """What tornado hands over."""
         self._server = server
         self._page = Page(server.stage, self.request.remote_ip or "somebody")
-        self._busy = False
+        self._busy, self._asked = False, 0
 
     def prepare(self) -> None:
         """Let in only pages of ours; Tornado's own check passes a site that took our address."""
@@ -158,7 +161,12 @@ class _Socket(tornado.websocket.WebSocketHandler):
             await self._send([answer])
 
     async def _answer(self, said: dict[str, Any]) -> None:
+        self._asked += 1
+        if self._asked > MOST_ASKED:
+            self.close(1008, "too many questions at once")
+            return
         await self._send([await self._server.aside(partial(self._page.ask, said))])
+        self._asked -= 1
 
     async def tick(self) -> None:
         """Send what is new, if the last of it has been taken."""

@@ -80,7 +80,7 @@ class Page:
         self._stage, self._visitor = stage, visitor
         self.welcome = self.operator = False
         self.views: dict[int, View] = {}
-        self._told, self._happened = 0, 0
+        self._told, self._happened, self._gone = 0, 0, False
 
     # -- what it is told -------------------------------------------------------------------------
 
@@ -114,6 +114,7 @@ class Page:
 
     def close(self) -> None:
         """It is gone; gives back what its views hold. May wait for the writer."""
+        self._gone = True
         views, self.views = self.views, {}
         for view in views.values():
             _close(view)
@@ -140,6 +141,8 @@ class Page:
         self._unwatch(said)
         told = view.first()
         self.views[number] = view
+        if self._gone:
+            self.close()
         return told
 
     def _view(self, said: Mapping[str, Any]) -> View:
