@@ -229,7 +229,7 @@ def make_picture(args: argparse.Namespace) -> None:
             browser.until("document.querySelectorAll('#log li').length >= 2")
             browser.picture(args.picture)
     # Fewer colours: a third of the bytes, and nobody sees it.
-    Image.open(args.picture).convert("RGB").quantize(200).save(args.picture, optimize=True)
+    Image.open(args.picture).convert("RGB").quantize(256).save(args.picture, optimize=True)
 
 
 def show(browser: Browser) -> None:

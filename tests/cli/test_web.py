@@ -21,13 +21,11 @@ def test_the_page_is_served_and_its_addresses_are_printed_once(running, data, st
     assert "token" not in web.err
 
 
-def test_a_token_of_ones_own_is_read_from_a_file_that_others_can_not_read(
-    running, data, tmp_path, capsys
-):
+def test_a_token_of_ones_own_is_read_from_a_file_that_others_can_not_read(tmp_path, capsys):
     path = tmp_path / "token"
     path.write_text("sixteen characters and more\n")
     path.chmod(0o644)
-    words = ["web", "--directory", str(data), "--port", "0", "--token-file", str(path)]
+    words = ["web", "--directory", str(tmp_path), "--port", "0", "--token-file", str(path)]
     assert main(words) == 2
     assert f"chmod 600 {path}" in capsys.readouterr().err
     path.write_text("short")

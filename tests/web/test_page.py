@@ -88,6 +88,17 @@ def test_rows_of_a_vault_dataset_are_plotted_as_they_are_added(run, browser):
     assert browser.run(COLUMN.format("P1", "x")) == [0.0, 1.0, 2.0, 3.0]
 
 
+def test_the_page_shows_the_runs_attributes_and_signals_as_they_happen(run, browser):
+    seen(browser, run.server.url)
+    browser.until("document.querySelector('#run-attributes').innerText.includes('anna')")
+    name = run.scan("told")
+    said = "document.querySelector('#log').innerText"
+    browser.until(f"{said}.includes('new-dataset {name}')")
+    browser.until(f"document.querySelector('#tree').innerText.includes('{name}')")
+    browser.write("#log-filter", "nothing has this in it")
+    assert browser.run(said) == ""
+
+
 def test_without_a_token_the_page_can_only_look(run, browser):
     seen(browser, run.server.url)
     assert browser.run(STATE) == "live, only looking"

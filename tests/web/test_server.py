@@ -208,3 +208,20 @@ def test_a_missing_bokeh_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(serving, "import_module", missing)
     with pytest.raises(MissingExtra, match=r"h5daq\[web\]"):
         serve(lambda: None, Place(), Gate(None))
+
+
+def test_the_page_goes_on_with_the_next_run_of_its_directory(tmp_path, wait_until):
+    def job():
+        return [h5daq.DAQJob("idle", ["x"], lambda: 1.0, read_period=1.0)]
+
+    def names(server):
+        return {server.stage.feed.picture.writer.run_name}
+
+    with contextlib.ExitStack() as first:
+        first.enter_context(h5daq.DAQDaemon(job(), "first", directory=tmp_path))
+        server = serve(lambda: h5daq.connect(directory=tmp_path), Place(), Gate(None))
+        with server:
+            wait_until(lambda: names(server) == {"first"})
+            first.close()
+            with h5daq.DAQDaemon(job(), "second", directory=tmp_path):
+                wait_until(lambda: names(server) == {"second"}, 90.0)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import takewhile
 from typing import Any
 
-from h5daq.client import Client, Signal, Subscription
+from h5daq.client import Signal, Subscription
 from h5daq.errors import H5daqError, NoAnswer
 from h5daq.flow.closing import Closing
 from h5daq.monitor.picture import KINDS, Picture, Remark
+from h5daq.monitor.web.connection import Connection
 from h5daq.monitor.web.news import Happenings, News
 from h5daq.monitor.web.summary import job_facts, run_facts
 from h5daq.monitor.web.traces import Tracks
@@ -37,8 +38,8 @@ class Feed(Closing):
 
     Parameters
     ----------
-    connect : callable
-        Gives a new client of the running system; the feed closes it.
+    connection : Connection
+        To the running system.
 
     Attributes
     ----------
@@ -52,12 +53,12 @@ class Feed(Closing):
         Log, alarms and signals.
     """
 
-    def __init__(self, connect: Callable[[], Client]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.lock = threading.Lock()
         self.picture, self.tracks = Picture(), Tracks()
         self.news, self.happenings = News(), Happenings()
         self.trouble = ""
-        self._client = connect()
+        self._connection = connection
         self._ended = threading.Event()
         self._remark: Remark | None = None
         self._threads = [
@@ -72,7 +73,6 @@ class Feed(Closing):
         self._ended.set()
         for thread in self._threads:
             thread.join()
-        self._client.close()
 
     # -- the threads -----------------------------------------------------------------------------
 
@@ -85,7 +85,11 @@ class Feed(Closing):
 
     def _ask_once(self) -> None:
         try:
-            reply = self._client.request("status", timeout=ANSWER_SECONDS)
+            reply = self._connection.status.request("status", timeout=ANSWER_SECONDS)
+        except NoAnswer as error:
+            self.trouble = str(error)
+            self._search()
+            return
         except H5daqError as error:
             self.trouble = str(error)
             return
@@ -95,29 +99,33 @@ class Feed(Closing):
             self.tracks.keep(self.picture.jobs)
         self.trouble = ""
 
-    def _listen(self) -> None:
-        endpoint = self._endpoint()
-        if endpoint is None:
-            return
-        with Subscription(endpoint, (*KINDS, *TOLD), keys=self._client.keys) as signals:
-            while not self._ended.is_set():
-                try:
-                    came = signals.receive(RECEIVE_SECONDS)
-                except NoAnswer:
-                    continue
-                with self.lock:
-                    for signal in came:
-                        self._take(signal, time.time())
+    def _search(self) -> None:
+        """The next run may have begun somewhere else."""
+        try:
+            self._connection.look_again()
+        except H5daqError as error:
+            self.trouble = str(error)
 
-    def _endpoint(self) -> str | None:
-        """Where signals are told; a writer that is not there yet is waited for."""
+    def _listen(self) -> None:
         while not self._ended.is_set():
+            client = self._connection.status
             try:
-                return self._client.signals_endpoint
-            except H5daqError as error:
-                self.trouble = str(error)
+                endpoint = client.signals_endpoint
+            except H5daqError:
                 self._ended.wait(ASK_SECONDS)
-        return None
+                continue
+            with Subscription(endpoint, (*KINDS, *TOLD), keys=client.keys) as signals:
+                while not self._ended.is_set() and self._connection.status is client:
+                    self._hear(signals)
+
+    def _hear(self, signals: Subscription) -> None:
+        try:
+            came = signals.receive(RECEIVE_SECONDS)
+        except NoAnswer:
+            return
+        with self.lock:
+            for signal in came:
+                self._take(signal, time.time())
 
     # -- what comes in, under the lock -----------------------------------------------------------
 

@@ -28,6 +28,7 @@ import tornado.websocket
 from h5daq.client import Client
 from h5daq.errors import H5daqError
 from h5daq.flow.closing import Closing
+from h5daq.monitor.web.connection import Connection
 from h5daq.monitor.web.feed import Feed
 from h5daq.monitor.web.gate import Gate
 from h5daq.monitor.web.page import Backstage, Page
@@ -235,12 +236,14 @@ class Server(Closing):
         bound.setblocking(False)
         self.port = int(bound.getsockname()[1])
         self.url = place.url(self.port)
-        self._clients = [connect(), connect()]
-        feed = Feed(connect)
-        self.stage = Backstage(
-            feed, Sources(feed, self._clients[0], archive), VaultRoom(self._clients[0]),
-            self._clients[1], gate,
-        )  # fmt: skip
+        try:
+            self._connection = Connection(connect)
+        except H5daqError:
+            bound.close()
+            raise
+        feed = Feed(self._connection)
+        sources = Sources(feed, self._connection, archive)
+        self.stage = Backstage(feed, sources, VaultRoom(self._connection), self._connection, gate)
         self._pages: set[_Socket] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._others = ThreadPoolExecutor(8, thread_name_prefix="h5daq web")
@@ -321,8 +324,7 @@ class Server(Closing):
         self._thread.join()
         self._others.shutdown(cancel_futures=True)
         self.stage.feed.close()
-        for client in self._clients:
-            client.close()
+        self._connection.close()
 
 
 def _content() -> dict[str, tuple[str, bytes]]:

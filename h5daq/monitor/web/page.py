@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from h5daq.client import Client
 from h5daq.errors import ConfigError, H5daqError, NotAllowed, StorageError
 from h5daq.flow.requests import ErrorCode
+from h5daq.monitor.web.connection import Connection
 from h5daq.monitor.web.feed import Feed
 from h5daq.monitor.web.gate import Gate
 from h5daq.monitor.web.sources import Sources
@@ -52,8 +52,8 @@ class Backstage:
         Rows of jobs.
     room : VaultRoom
         The vault.
-    operator : Client
-        For what changes something.
+    connection : Connection
+        To the running system.
     gate : Gate
         Who may.
     """
@@ -61,7 +61,7 @@ class Backstage:
     feed: Feed
     sources: Sources
     room: VaultRoom
-    operator: Client
+    connection: Connection
     gate: Gate
 
 
@@ -225,8 +225,8 @@ class Page:
             raise ConfigError(f"the page orders {', '.join(ORDERS)}, and not {verb!r:.40}")
         _LOGGER.info("%s of %s, asked for by a page of %s", verb, jobs or "all", self._visitor)
         if verb == "flush":
-            return self._stage.operator.request("flush", timeout=FLUSH_SECONDS)
-        return self._stage.operator.request(verb, jobs=jobs, n=n)
+            return self._stage.connection.order.request("flush", timeout=FLUSH_SECONDS)
+        return self._stage.connection.order.request(verb, jobs=jobs, n=n)
 
     def _must_be_operator(self) -> None:
         if not self.operator:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from h5daq.client import Client
 from h5daq.errors import H5daqError
+from h5daq.monitor.web.connection import Connection
 from h5daq.monitor.web.feed import Feed
 
 __all__ = ["Archive", "Sources"]
@@ -47,15 +47,15 @@ class Sources:
     ----------
     feed : Feed
         The model of the system.
-    client : Client
+    connection : Connection
         For peeks.
     archive : Archive or None
         The files, where they can be read.
     """
 
-    def __init__(self, feed: Feed, client: Client, archive: Archive | None) -> None:
+    def __init__(self, feed: Feed, connection: Connection, archive: Archive | None) -> None:
         self.feed, self.archive = feed, archive
-        self._client = client
+        self._connection = connection
         self._lock = threading.Lock()
         self._peeked: dict[str, tuple[int, Mapping[str, Any]]] = {}
 
@@ -89,7 +89,7 @@ class Sources:
         with self._lock:
             known = self._peeked.get(job)
             if known is None or known[0] != rows:
-                row = self._client.request("peek", timeout=PEEK_SECONDS, job=job) or {}
+                row = self._connection.look.request("peek", timeout=PEEK_SECONDS, job=job) or {}
                 known = self._peeked[job] = (rows, row)
         return known[1]
 

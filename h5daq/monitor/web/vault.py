@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from h5daq.client import Client
 from h5daq.errors import ContextLost, DatasetNotFound
+from h5daq.monitor.web.connection import Connection
 from h5daq.monitor.web.packed import doubles
 from h5daq.monitor.web.summary import plain
 from h5daq.monitor.web.thin import envelope, real
@@ -41,17 +42,23 @@ class VaultRoom:
 
     Parameters
     ----------
-    client : Client
-        Of the running system.
+    connection : Connection
+        To the running system.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client, self._lock = client, threading.Lock()
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, threading.Lock()
         self._vault: VaultContext | None = None
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """By which contexts are had at present."""
+        return self._connection.look
 
     def enter(self) -> VaultContext:
         """A new context at the root."""
-        return self._client.vault(timeout=ANSWER_SECONDS, lease=LEASE_SECONDS)
+        return self.client.vault(timeout=ANSWER_SECONDS, lease=LEASE_SECONDS)
 
     def directory(self, path: Sequence[str]) -> dict[str, Any]:
         """Directories and datasets of a directory, each with its tags."""
@@ -104,7 +111,8 @@ class VaultRoom:
                 return do(self._here())
 
     def _here(self) -> VaultContext:
-        if self._vault is None or self._vault.lost:
+        if self._vault is None or self._vault.lost or self._client is not self.client:
+            self._client = self.client
             self._vault = self.enter()
         return self._vault
 
@@ -160,15 +168,21 @@ class VaultView(View):
         self._vault: VaultContext | None = None
         self._columns: list[dict[str, Any]] = []
         self._count, self._news = 0, threading.Event()
+        self._client: Client | None = None
 
     def due(self) -> bool:
         """Whether the writer has told of rows, or some are left."""
-        return self._news.is_set() or self._vault is None or self._vault.lost
+        return self._news.is_set() or self._is_lost()
+
+    def _is_lost(self) -> bool:
+        lost = self._vault is None or self._vault.lost
+        return lost or self._client is not self._room.client
 
     def first(self) -> Message | None:
         """The rows that there are, as far as they come at once."""
         if self._vault is not None:
             self._vault.close()
+        self._client = self._room.client
         vault = self._vault = self._room.enter()
         _open(vault, self._path)
         self._columns, self._count = columns(vault), 0
@@ -178,7 +192,7 @@ class VaultView(View):
     def more(self) -> Message | None:
         """The rows since."""
         try:
-            return self.first() if self._vault is None else self._read()
+            return self.first() if self._is_lost() else self._read()
         except ContextLost:
             return self.first()
 
