@@ -20,7 +20,7 @@ from h5daq.errors import ConfigError, H5daqError
 __all__ = ["DONE", "FAILED", "MODULES", "WRONG", "main"]
 
 MODULES = (
-    "demo", "check", "run", "processes", "host", "launch", "control", "watch", "monitor",
+    "demo", "check", "run", "processes", "host", "launch", "control", "watch", "monitor", "web",
     "keys", "metrics", "look", "export", "vault", "verify", "recover",
 )  # fmt: skip
 """Modules of this package that add commands, in the order of the help text."""
