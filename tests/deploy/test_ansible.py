@@ -181,6 +181,9 @@ def test_the_playbook_sets_up_machines_that_record(play, tmp_path, wait_until):
     assert not (kept / key.name).exists()
     assert KeyDirectory(kept).load()["pi1"].jobs == ("tank",)
     assert set(recorded(tmp_path, wait_until)) == {4.2}
+    # What is installed is the wheel, with the examples in it.
+    assert "camera" in run(tmp_path / "opt/bin/h5daq", "examples", cwd=tmp_path)
+    assert "mylab.py" in run(tmp_path / "opt/bin/h5daq", "init", "first", cwd=tmp_path)
     assert play("0.1.0") == 0, "a second time something was changed"
     play("0.2.0", skip="service,check", PIP_NO_DEPS="1")
     assert list(tmp_path.glob("opt/lib/*/site-packages/h5daq-0.2.0.dist-info"))
