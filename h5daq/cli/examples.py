@@ -103,6 +103,8 @@ def _first_line(path: Path) -> str:
 
 def _copy(source: Path, to: Path) -> list[Path]:
     """Copy the files of an example; all of them or none."""
+    if to.exists() and not to.is_dir():
+        raise ConfigError(f"{to} is a file; name a directory, which is made if it is missing")
     files = [path for path in sorted(source.iterdir()) if path.is_file()]
     taken = [str(to / path.name) for path in files if (to / path.name).exists()]
     if taken:

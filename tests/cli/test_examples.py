@@ -100,6 +100,12 @@ def test_nothing_is_written_over_and_nothing_is_written_by_halves(tmp_path, caps
     assert (tmp_path / "mylab.py").read_text() == "mine"
 
 
+def test_a_file_in_the_place_of_the_directory_is_named(tmp_path, capsys):
+    (tmp_path / "lab").write_text("mine")
+    assert main(["init", str(tmp_path / "lab")]) == 2
+    assert "lab is a file; name a directory" in capsys.readouterr().err
+
+
 def test_a_mistyped_name_is_answered_with_the_nearest(capsys):
     assert main(["examples", "camra"]) == 2
     assert "did you mean camera?" in capsys.readouterr().err

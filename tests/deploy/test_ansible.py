@@ -50,6 +50,19 @@ all:
     h5daq_prefix: {here}/opt
 """
 
+SYSTEMCTL = """#!/bin/sh
+# Plays systemd: remembers what is enabled and what runs, and writes down what it was told.
+for unit; do :; done
+case "$1" in
+    show)
+        [ -e "{here}/$unit.active" ] && state=active || state=inactive
+        printf "LoadState=loaded\\nActiveState=%s\\n" $state ;;
+    is-enabled) [ -e "{here}/$unit.enabled" ] && echo enabled || {{ echo disabled; exit 1; }} ;;
+    enable) touch "{here}/$unit.enabled" ;;
+    start | restart) touch "{here}/$unit.active"; echo "$1 $unit" >> {here}/started ;;
+esac
+"""
+
 LAB = """
 [run]
 name = "lab"
@@ -121,13 +134,16 @@ def wheel_of(folder, version):
 
 @pytest.fixture
 def play(copied, tmp_path):
-    """`play(version)`: the playbook but for starting services; how many tasks changed something."""
+    """`play(version)`: how many tasks of the playbook changed something; what it started."""
     (tmp_path / "mylab.py").write_text("def read():\n    return 4.2\n")
     (tmp_path / "lab.toml").write_text(LAB.format(here=tmp_path, ports=free_ports(3)))
-    for unit in ("daq0/units", "pi1/units"):
-        (tmp_path / unit).mkdir(parents=True)
+    for place in ("daq0/units", "pi1/units", "bin"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "bin" / "systemctl").write_text(SYSTEMCTL.format(here=tmp_path))
+    (tmp_path / "bin" / "systemctl").chmod(0o700)
 
-    def once(version, skip="service", **env):
+    def once(version, skip="none", **env):
+        (tmp_path / "started").write_text("")
         wheel = tmp_path / f"h5daq-{version}-py3-none-any.whl"
         (copied / "inventory.yml").write_text(
             INVENTORY.format(
@@ -136,8 +152,9 @@ def play(copied, tmp_path):
             )
         )  # fmt: skip
         words = ("ansible-playbook", "-i", "inventory.yml", "--skip-tags", skip, "site.yml")
-        said = run(*words, cwd=copied, **env)
-        return sum(int(count) for count in re.findall(r"changed=(\d+)", said))
+        said = run(*words, cwd=copied, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", **env)
+        changed = sum(int(count) for count in re.findall(r"changed=(\d+)", said))
+        return changed, (tmp_path / "started").read_text().splitlines()
 
     return once
 
@@ -175,7 +192,8 @@ def rows(folder, key):
 
 @pytest.mark.processes
 def test_the_playbook_sets_up_machines_that_record(play, tmp_path, wait_until):
-    assert play("0.1.0") > 0
+    units = ["h5daq-run", "h5daq-host@pi1"]
+    assert play("0.1.0")[1] == [f"start {unit}" for unit in units], "the writer comes first"
     key, kept = tmp_path / "pi1/keys/pi1.key", tmp_path / "daq0/keys"
     assert key.stat().st_mode & 0o777 == 0o600
     assert not (kept / key.name).exists()
@@ -184,7 +202,7 @@ def test_the_playbook_sets_up_machines_that_record(play, tmp_path, wait_until):
     # What is installed is the wheel, with the examples in it.
     assert "camera" in run(tmp_path / "opt/bin/h5daq", "examples", cwd=tmp_path)
     assert "mylab.py" in run(tmp_path / "opt/bin/h5daq", "init", "first", cwd=tmp_path)
-    assert play("0.1.0") == 0, "a second time something was changed"
-    play("0.2.0", skip="service,check", PIP_NO_DEPS="1")
+    assert play("0.1.0") == (0, []), "a second time something was changed"
+    assert play("0.2.0", skip="check", PIP_NO_DEPS="1")[1] == [f"restart {u}" for u in units]
     assert list(tmp_path.glob("opt/lib/*/site-packages/h5daq-0.2.0.dist-info"))
     assert list(tmp_path.glob("opt-0.1.0/bin/h5daq")), "the way back is gone"
