@@ -12,6 +12,7 @@ import pytest
 import h5daq
 from h5daq.files.recover import recover
 from h5daq.files.verify import verify
+from h5daq.storage.opening import open_for_reading
 
 pytestmark = [
     pytest.mark.processes,
@@ -57,7 +58,7 @@ def test_a_file_that_is_copied_under_its_lock_is_whole(daemon, tmp_path):
 def test_a_directory_that_is_copied_as_it_stands_recovers_every_committed_row(daemon, tmp_path):
     # A writer that stands still leaves what one that was killed leaves; and a reader has kept
     # its last checkpoint out of the file, so that the log beside it matters.
-    with h5py.File(daemon.file_name):
+    with open_for_reading(daemon.file_name, 60.0):
         daemon.flush()
         status = daemon.status()
         os.kill(status["writer"]["pid"], signal.SIGSTOP)

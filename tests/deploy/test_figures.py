@@ -53,7 +53,9 @@ def told(tmp_path_factory):
         h5daq.connect(directory=folder) as client,
     ):
         daemon.flush()
-        text = exposition(lambda verb, args: client.request(verb, **args), values=True)
+        text = exposition(
+            lambda verb, args: client.request(verb, timeout=60.0, **args), values=True
+        )
     labels = {}
     for family in text_string_to_metric_families(text):
         name = family.name + "_total" * (family.type == "counter")

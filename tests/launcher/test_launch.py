@@ -157,8 +157,8 @@ def test_the_example_of_two_hosts_is_launched_and_stopped(
 ):
     """As it is copied, but for the names of the machines, which are all this one."""
     folder = tmp_path / "two"
-    assert command("examples", "two-hosts", "--to", folder).code == 0
-    assert command("keys", "init", folder / "keys").code == 0
+    assert cli.main(["examples", "two-hosts", "--to", str(folder)]) == 0
+    assert cli.main(["keys", "init", str(folder / "keys")]) == 0
     lab = folder / "lab.toml"
     text = lab.read_text().replace('"daq0"', '"127.0.0.1"')
     text = text.replace("/opt/h5daq/bin/python", sys.executable)
@@ -177,7 +177,7 @@ def test_the_example_of_two_hosts_is_launched_and_stopped(
 
 
 def taken(client, job):
-    return client.request("status")["jobs"].get(job, {}).get("rows", 0)
+    return client.request("status", timeout=60.0)["jobs"].get(job, {}).get("rows", 0)
 
 
 def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(command, lab, ssh):
