@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any
 
 from h5daq.errors import ConfigKeyError
-from h5daq.files.catalog import Catalog, Source
 from h5daq.files.group import Group, Piece
-from h5daq.files.order import Run
+from h5daq.storage.runs.catalog import Catalog, Source
+from h5daq.storage.runs.order import Run
 
 __all__ = ["Recording", "open_recording"]
 

@@ -13,7 +13,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from h5daq.files.contents import LATE, LOST, TIME, lost_in
 from h5daq.files.times import iso
 from h5daq.files.verify.plots import check_plot, check_scales
 from h5daq.files.verify.report import ERROR, NOTE, WARNING
@@ -21,6 +20,7 @@ from h5daq.files.verify.telling import HDF5_ERRORS, Limited
 from h5daq.files.verify.walk import Walked
 from h5daq.flow.names import ROOT_ATTRIBUTES
 from h5daq.storage.layouts.run_attrs import LAYOUT_VERSION
+from h5daq.storage.runs.contents import LATE, LOST, TIME, lost_in
 
 __all__ = ["check_groups", "check_root", "head_of", "is_dataset", "is_run_file", "real", "whole"]
 

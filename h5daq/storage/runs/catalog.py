@@ -22,9 +22,9 @@ from typing import Any, TypeVar, cast
 import h5py
 
 from h5daq.errors import ConfigError, FileDamaged, H5daqError, StorageError
-from h5daq.files.contents import FileHead, GroupInfo, group_names, read_group, read_head
-from h5daq.files.order import Run, runs_of
 from h5daq.storage.opening import open_for_reading
+from h5daq.storage.runs.contents import FileHead, GroupInfo, group_names, read_group, read_head
+from h5daq.storage.runs.order import Run, runs_of
 
 __all__ = ["Catalog", "Source"]
 

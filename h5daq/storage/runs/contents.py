@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from h5daq.files.times import as_seconds
+from h5daq.flow.seconds import as_seconds
 
 __all__ = [
     "ColumnInfo",
