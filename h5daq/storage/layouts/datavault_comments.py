@@ -9,6 +9,7 @@ that follow. Read one after the other they are in order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import h5py
@@ -16,7 +17,14 @@ import numpy as np
 
 from h5daq.storage.layouts.datavault_head import DATASET, text_of
 
-__all__ = ["Comment", "add_comments", "gather_comments", "make_comments", "read_comments"]
+__all__ = [
+    "Comment",
+    "CommentPlace",
+    "add_comments",
+    "gather_comments",
+    "make_comments",
+    "read_comments",
+]
 
 MOST_IN_ATTRIBUTE = 1600
 """Comments that the attribute holds: 40 bytes each, and it has 64 KiB with its own description."""
@@ -39,56 +47,69 @@ class Comment(NamedTuple):
     comment: str
 
 
-def make_comments(file: h5py.File) -> None:
+@dataclass(frozen=True, slots=True)
+class CommentPlace:
+    """Where comments stand in a file: paths of what has the attribute, and of the dataset."""
+
+    holder: str = DATASET
+    beside: str = _NAME
+
+
+_VAULT = CommentPlace()
+
+
+def make_comments(file: h5py.File, place: CommentPlace = _VAULT) -> None:
     """The attribute, without comments."""
-    file[DATASET].attrs.create(_NAME, np.zeros(0, dtype=_DTYPE))
+    file[place.holder].attrs.create(_NAME, np.zeros(0, dtype=_DTYPE))
 
 
-def read_comments(file: h5py.File) -> list[Comment]:
+def read_comments(file: h5py.File, place: CommentPlace = _VAULT) -> list[Comment]:
     """All comments, in order."""
-    found = [*file[DATASET].attrs.get(_NAME, ()), *_beside(file)]
+    found = [*file[place.holder].attrs.get(_NAME, ()), *_beside(file, place)]
     return [Comment(float(time), text_of(user), text_of(text)) for time, user, text in found]
 
 
-def add_comments(file: h5py.File, comments: Sequence[Comment]) -> None:
+def add_comments(
+    file: h5py.File, comments: Sequence[Comment], place: CommentPlace = _VAULT
+) -> None:
     """Write comments behind those that are there."""
-    held, beside = _held(file), len(_beside(file))
+    held, beside = _held(file, place), len(_beside(file, place))
     if held < MOST_IN_ATTRIBUTE and (beside + len(comments)) * SHARE > held:
-        _take_in(file, comments)
+        _take_in(file, comments, place)
     else:
-        _append(file, comments)
+        _append(file, comments, place)
 
 
-def gather_comments(file: h5py.File) -> bool:
+def gather_comments(file: h5py.File, place: CommentPlace = _VAULT) -> bool:
     """Bring into the attribute what it can hold; True if that changed anything."""
-    if _held(file) >= MOST_IN_ATTRIBUTE or not len(_beside(file)):
+    if _held(file, place) >= MOST_IN_ATTRIBUTE or not len(_beside(file, place)):
         return False
-    _take_in(file, ())
+    _take_in(file, (), place)
     return True
 
 
-def _held(file: h5py.File) -> int:
-    attrs = file[DATASET].attrs
+def _held(file: h5py.File, place: CommentPlace) -> int:
+    attrs = file[place.holder].attrs
     return int(attrs.get_id(_NAME).shape[0]) if _NAME in attrs else 0
 
 
-def _beside(file: h5py.File) -> Any:
-    return file[_NAME][:] if _NAME in file else np.zeros(0, dtype=_DTYPE)
+def _beside(file: h5py.File, place: CommentPlace) -> Any:
+    return file[place.beside][:] if place.beside in file else np.zeros(0, dtype=_DTYPE)
 
 
-def _take_in(file: h5py.File, comments: Sequence[Comment]) -> None:
-    every = [*read_comments(file), *comments]
-    file[DATASET].attrs.create(_NAME, _array(every[:MOST_IN_ATTRIBUTE]))
-    if _NAME in file:
-        file[_NAME].resize((0,))
+def _take_in(file: h5py.File, comments: Sequence[Comment], place: CommentPlace) -> None:
+    every = [*read_comments(file, place), *comments]
+    file[place.holder].attrs.create(_NAME, _array(every[:MOST_IN_ATTRIBUTE]))
+    if place.beside in file:
+        file[place.beside].resize((0,))
     if every[MOST_IN_ATTRIBUTE:]:
-        _append(file, every[MOST_IN_ATTRIBUTE:])
+        _append(file, every[MOST_IN_ATTRIBUTE:], place)
 
 
-def _append(file: h5py.File, comments: Sequence[Comment]) -> None:
-    if _NAME not in file:
-        file.create_dataset(_NAME, (0,), _DTYPE, maxshape=(None,), chunks=(_CHUNK,))
-    dataset = file[_NAME]
+def _append(file: h5py.File, comments: Sequence[Comment], place: CommentPlace) -> None:
+    if place.beside not in file:
+        file.create_dataset(place.beside, (0,), _DTYPE, maxshape=(None,), chunks=(_CHUNK,))
+    dataset = file[place.beside]
     start = dataset.shape[0]
     dataset.resize((start + len(comments),))
     dataset[start:] = _array(comments)
