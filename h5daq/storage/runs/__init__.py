@@ -6,4 +6,5 @@ Read downwards::
     order       the files of a run, one behind the other
     columns     columns of one name in several files, as one
     catalog     which files make up a recording, looked up anew whenever somebody asks
+    job_files   one job of one run in its files
 """
