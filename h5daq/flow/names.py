@@ -20,6 +20,7 @@ __all__ = [
     "PARAMETER",
     "ROOT_ATTRIBUTES",
     "TAGS",
+    "TAKEN",
     "check_attrs",
     "check_collision",
     "is_taken",
@@ -28,6 +29,9 @@ __all__ = [
 
 COMMENTS, TAGS, PARAMETER = "Comments", "Tags", "Param."
 """Attributes of a group for what people note about its job; the last is how names begin."""
+
+TAKEN = ("lost_", PARAMETER, f"{COMMENTS}.")
+"""How the names of attributes begin that h5daq sets itself at a job's group."""
 
 ROOT_ATTRIBUTES = frozenset(
     {
@@ -156,4 +160,4 @@ def run_path(name: str) -> str:
 
 def is_taken(name: str) -> bool:
     """Whether an attribute of a job's group is one that h5daq sets itself."""
-    return name in GROUP_ATTRIBUTES or name.startswith(("lost_", PARAMETER))
+    return name in GROUP_ATTRIBUTES or name.startswith(TAKEN)

@@ -81,7 +81,7 @@ def check_file(path, rows):
         np.testing.assert_array_equal(rows["f2"], top["wave"][: len(rows)])
         assert rows["f3"].tolist() == top["text"].asstr()[: len(rows)].tolist()
         assert rows["f2"].dtype == np.int16
-        assert [said[2].decode() for said in top.attrs["Comments"]] == ["before the kill"]
+        assert list(top.attrs["Comments"]) == ["before the kill"]
         assert list(top.attrs["Tags"]) == ["star"]
         assert "Param.p" in top.attrs
 

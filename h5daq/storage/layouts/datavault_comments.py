@@ -9,7 +9,6 @@ that follow. Read one after the other they are in order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import h5py
@@ -17,14 +16,7 @@ import numpy as np
 
 from h5daq.storage.layouts.datavault_head import DATASET, text_of
 
-__all__ = [
-    "Comment",
-    "CommentPlace",
-    "add_comments",
-    "gather_comments",
-    "make_comments",
-    "read_comments",
-]
+__all__ = ["Comment", "add_comments", "gather_comments", "make_comments", "read_comments"]
 
 MOST_IN_ATTRIBUTE = 1600
 """Comments that the attribute holds: 40 bytes each, and it has 64 KiB with its own description."""
@@ -47,69 +39,56 @@ class Comment(NamedTuple):
     comment: str
 
 
-@dataclass(frozen=True, slots=True)
-class CommentPlace:
-    """Where comments stand in a file: paths of what has the attribute, and of the dataset."""
-
-    holder: str = DATASET
-    beside: str = _NAME
-
-
-_VAULT = CommentPlace()
-
-
-def make_comments(file: h5py.File, place: CommentPlace = _VAULT) -> None:
+def make_comments(file: h5py.File) -> None:
     """The attribute, without comments."""
-    file[place.holder].attrs.create(_NAME, np.zeros(0, dtype=_DTYPE))
+    file[DATASET].attrs.create(_NAME, np.zeros(0, dtype=_DTYPE))
 
 
-def read_comments(file: h5py.File, place: CommentPlace = _VAULT) -> list[Comment]:
+def read_comments(file: h5py.File) -> list[Comment]:
     """All comments, in order."""
-    found = [*file[place.holder].attrs.get(_NAME, ()), *_beside(file, place)]
+    found = [*file[DATASET].attrs.get(_NAME, ()), *_beside(file)]
     return [Comment(float(time), text_of(user), text_of(text)) for time, user, text in found]
 
 
-def add_comments(
-    file: h5py.File, comments: Sequence[Comment], place: CommentPlace = _VAULT
-) -> None:
+def add_comments(file: h5py.File, comments: Sequence[Comment]) -> None:
     """Write comments behind those that are there."""
-    held, beside = _held(file, place), len(_beside(file, place))
+    held, beside = _held(file), len(_beside(file))
     if held < MOST_IN_ATTRIBUTE and (beside + len(comments)) * SHARE > held:
-        _take_in(file, comments, place)
+        _take_in(file, comments)
     else:
-        _append(file, comments, place)
+        _append(file, comments)
 
 
-def gather_comments(file: h5py.File, place: CommentPlace = _VAULT) -> bool:
+def gather_comments(file: h5py.File) -> bool:
     """Bring into the attribute what it can hold; True if that changed anything."""
-    if _held(file, place) >= MOST_IN_ATTRIBUTE or not len(_beside(file, place)):
+    if _held(file) >= MOST_IN_ATTRIBUTE or not len(_beside(file)):
         return False
-    _take_in(file, (), place)
+    _take_in(file, ())
     return True
 
 
-def _held(file: h5py.File, place: CommentPlace) -> int:
-    attrs = file[place.holder].attrs
+def _held(file: h5py.File) -> int:
+    attrs = file[DATASET].attrs
     return int(attrs.get_id(_NAME).shape[0]) if _NAME in attrs else 0
 
 
-def _beside(file: h5py.File, place: CommentPlace) -> Any:
-    return file[place.beside][:] if place.beside in file else np.zeros(0, dtype=_DTYPE)
+def _beside(file: h5py.File) -> Any:
+    return file[_NAME][:] if _NAME in file else np.zeros(0, dtype=_DTYPE)
 
 
-def _take_in(file: h5py.File, comments: Sequence[Comment], place: CommentPlace) -> None:
-    every = [*read_comments(file, place), *comments]
-    file[place.holder].attrs.create(_NAME, _array(every[:MOST_IN_ATTRIBUTE]))
-    if place.beside in file:
-        file[place.beside].resize((0,))
+def _take_in(file: h5py.File, comments: Sequence[Comment]) -> None:
+    every = [*read_comments(file), *comments]
+    file[DATASET].attrs.create(_NAME, _array(every[:MOST_IN_ATTRIBUTE]))
+    if _NAME in file:
+        file[_NAME].resize((0,))
     if every[MOST_IN_ATTRIBUTE:]:
-        _append(file, every[MOST_IN_ATTRIBUTE:], place)
+        _append(file, every[MOST_IN_ATTRIBUTE:])
 
 
-def _append(file: h5py.File, comments: Sequence[Comment], place: CommentPlace) -> None:
-    if place.beside not in file:
-        file.create_dataset(place.beside, (0,), _DTYPE, maxshape=(None,), chunks=(_CHUNK,))
-    dataset = file[place.beside]
+def _append(file: h5py.File, comments: Sequence[Comment]) -> None:
+    if _NAME not in file:
+        file.create_dataset(_NAME, (0,), _DTYPE, maxshape=(None,), chunks=(_CHUNK,))
+    dataset = file[_NAME]
     start = dataset.shape[0]
     dataset.resize((start + len(comments),))
     dataset[start:] = _array(comments)

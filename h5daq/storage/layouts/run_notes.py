@@ -1,9 +1,7 @@
 """What people note about a job of a run: parameters, comments and tags, at the job's group.
 
-They have the form that the Data Vault guide gives them in a dataset: ``Param.<name>`` is a data
-URL, ``Comments`` an array of (Timestamp, User, Comment), of which those that it has no room for
-stand in ``/.h5daq/Comments/<group>``, since in the group all datasets have the length of the rows.
-``Tags`` is a list of texts; groups above those of jobs may have it, too.
+``Param.<name>`` is a data URL, as the Data Vault guide has it in a dataset, the comments stand in
+`run_comments`, ``Tags`` is a list of texts; groups above those of jobs may have tags, too.
 
 A note is in the file that the job's rows went to when it was made. Of all files of a run together,
 the newest one that has a parameter, or tags, counts, and comments follow each other.
@@ -18,21 +16,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from h5daq.flow.names import COMMENTS, PARAMETER, TAGS
+from h5daq.flow.names import PARAMETER, TAGS
 from h5daq.flow.records import Noted
-from h5daq.storage.layouts.datavault_comments import (
-    Comment,
-    CommentPlace,
-    add_comments,
-    gather_comments,
-    read_comments,
-)
+from h5daq.storage.layouts.datavault_comments import Comment
 from h5daq.storage.layouts.datavault_head import text_of
 from h5daq.storage.layouts.groups import require_group
+from h5daq.storage.layouts.run_comments import add_comments, gather_comments, read_comments
 
 __all__ = ["FoundNotes", "NoteBook", "read_notes", "read_tags"]
-
-_BESIDE = "/.h5daq/Comments/"
 
 
 @dataclass(slots=True)
@@ -77,13 +68,7 @@ def read_notes(file: h5py.File, group: str) -> FoundNotes:
         return FoundNotes()
     names = [name for name in node.attrs if name.startswith(PARAMETER)]
     parameters = {name[len(PARAMETER) :]: text_of(node.attrs[name]) for name in names}
-    comments = read_comments(file, _place(group)) if _has_comments(node) else []
-    return FoundNotes(parameters, comments, read_tags(node))
-
-
-def _has_comments(node: h5py.Group) -> bool:
-    # A user's own attribute of that name, in a file of another program, is none of ours.
-    return COMMENTS in node.attrs and len(node.attrs.get_id(COMMENTS).dtype.names or ()) == 3
+    return FoundNotes(parameters, read_comments(file, group), read_tags(node))
 
 
 def read_tags(node: h5py.Group) -> list[str] | None:
@@ -91,11 +76,6 @@ def read_tags(node: h5py.Group) -> list[str] | None:
     if TAGS not in node.attrs:
         return None
     return [text_of(tag) for tag in np.atleast_1d(node.attrs[TAGS])]
-
-
-def _place(group: str) -> CommentPlace:
-    # One link: a path of groups could meet a dataset of the same name.
-    return CommentPlace(group, _BESIDE + group.replace("%", "%p").replace("/", "%f"))
 
 
 class NoteBook:
@@ -127,7 +107,7 @@ class NoteBook:
         for name, text in notes.parameters.items():
             node.attrs[PARAMETER + name] = text
         if notes.comments:
-            add_comments(file, notes.comments, _place(group))
+            add_comments(file, group, notes.comments)
             self._commented.add(group)
         if notes.tags is not None:
             node.attrs[TAGS] = _texts(notes.tags)
@@ -135,7 +115,7 @@ class NoteBook:
     def gather(self, file: h5py.File) -> None:
         """At the end of a file: bring into the attributes what they can hold of the comments."""
         for group in self._commented:
-            gather_comments(file, _place(group))
+            gather_comments(file, group)
         self._commented.clear()
 
 
