@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from h5daq.canvas import Curve, Size, draw, time_ticks
 from h5daq.errors import ConfigError
-from h5daq.files.contents import TIME, ColumnInfo
 from h5daq.files.group import Group
 from h5daq.files.times import as_seconds, iso
+from h5daq.storage.runs.contents import TIME, ColumnInfo
 
 __all__ = ["checked_column", "plot_column", "series", "waveforms"]
 
