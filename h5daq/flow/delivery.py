@@ -87,6 +87,7 @@ class Sender:
         self._resent_for: int | None = None
         self._hello_at, self._hello_wait, self._hello_said = 0.0, HELLO_SECONDS, False
         self._quiet_since: float | None = None
+        self._unanswered_since: float | None = None
         self._silence = SILENCE_SECONDS
         self._blocked_until, self._blocked_wait = 0.0, BLOCKED_SECONDS
 
@@ -116,6 +117,14 @@ class Sender:
     def done(self) -> bool:
         """Whether the bye was answered: nothing is left to do."""
         return self._box.closed and self._box.empty
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """Since when nothing that was sent has brought an answer; None while all goes well.
+
+        Over a connection that is alive only a writer that commits nothing is silent for long.
+        """
+        return self._unanswered_since
 
     def put(self, first: int, n: int, message: bytes) -> None:
         """Hold an encoded message with rows ``first … first+n-1`` (or a skip over them).
@@ -262,6 +271,10 @@ class Sender:
     def _apply(self, event: Event, now: float) -> None:
         before = self._state
         self._state, action = RULES[before, event]
+        if self._state is State.STREAM:
+            self._unanswered_since = None
+        elif self._unanswered_since is None or event is Event.RESET:
+            self._unanswered_since = now
         self._time(event, before, now)
         if action is Do.HELLO:
             self._hello_at, self._hello_wait, self._hello_said = now, HELLO_SECONDS, False
@@ -312,6 +325,8 @@ class Sender:
             self._box.launch()
             return
         self._hello_said = True
+        if self._unanswered_since is None:
+            self._unanswered_since = now
         self._hello_at = now + self._hello_wait
         self._hello_wait = min(2 * self._hello_wait, HELLO_MAX)
 

@@ -124,6 +124,9 @@ class WorkerLink(Protocol):
     def reconnect(self, data: str, signals: str) -> None:
         """Leave the writer at hand, dropping what is not sent, and go to another."""
 
+    def renew(self) -> None:
+        """Make the connections to the writer at hand anew, dropping what is not sent."""
+
     def close(self, linger: float = 0.0) -> None:
         """Let go; `linger` seconds are given to what is not sent yet."""
 

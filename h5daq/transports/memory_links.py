@@ -100,6 +100,10 @@ class MemoryWorkerLink(MemorySubscription):
             self._data, self.endpoint = data, signals
             self.queue.clear()
 
+    def renew(self) -> None:
+        """Make the connections to the writer at hand anew, dropping what is not read."""
+        self.reconnect(self._data, self.endpoint)
+
     def close(self, linger: float = 0.0) -> None:  # noqa: ARG002 - nothing is ever under way
         """Let go."""
         self._closed = True

@@ -18,7 +18,7 @@ from h5daq.transports.wake import Bell
 from h5daq.transports.zmq_curve import show
 from h5daq.transports.zmq_handshakes import Handshakes
 from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
-from h5daq.transports.zmq_subscription import BoundedSubscription
+from h5daq.transports.zmq_subscription import AnxiousSubscription
 
 __all__ = ["ClientLink", "SubscriberLink"]
 
@@ -40,9 +40,8 @@ class ClientLink(Closing):
     def __init__(self, requests: str, keys: ClientKeys | None = None) -> None:
         self.endpoint = requests
         self._context: Context = zmq.Context()
-        # All that comes are answers to its own requests, and notes, which are latched.
         self._socket = make_socket(
-            self._context, zmq.DEALER, send=REQUEST_QUEUE, receive=0, beats=True
+            self._context, zmq.DEALER, send=REQUEST_QUEUE, receive=REQUEST_QUEUE
         )
         self._handshakes = Handshakes(self._context, self._socket, requests)
         self._bell = Bell()
@@ -124,7 +123,7 @@ class SubscriberLink(Closing):
     ) -> None:
         self._context: Context = zmq.Context()
         try:
-            self._subscription = BoundedSubscription(self._context, signals, prefixes, keys)
+            self._subscription = AnxiousSubscription(self._context, signals, prefixes, keys)
         except ConfigError:
             self._context.term()
             raise

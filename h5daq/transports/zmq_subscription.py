@@ -3,9 +3,8 @@
 Signals are decoded here, so that whoever listens gets topics and maps; what is no message of ours
 is counted by cause and otherwise passed over.
 
-A worker hears little, and keeps all of it. A subscriber may be slow and hear much: its queue is
-bounded, so it can't use ZeroMQ's heartbeats (see `zmq_sockets`) and goes by the writer's own,
-which come every second.
+A worker looks after its connections itself. A subscriber that has heard the writer's heartbeats,
+which come every second, and hears nothing any more connects anew.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from h5daq.transports.zmq_curve import show
 from h5daq.transports.zmq_handshakes import Handshakes
 from h5daq.transports.zmq_sockets import Context, Socket, connect, make_socket, milliseconds
 
-__all__ = ["BoundedSubscription", "Subscription"]
+__all__ = ["AnxiousSubscription", "Subscription"]
 
 _AT_ONCE = 1000
 """Signals that one `receive` returns at most, so that a flood can't hold its caller."""
@@ -38,7 +37,7 @@ _BEAT = topic("heartbeat")
 
 
 class Subscription:
-    """Signals from one endpoint, all of them. One thread, but for `wake`."""
+    """Signals from one endpoint. One thread, but for `wake`."""
 
     def __init__(
         self,
@@ -97,7 +96,7 @@ class Subscription:
         self._bell.close()
 
     def _open(self, endpoint: str) -> tuple[Socket, Handshakes]:
-        socket = self._make_socket()
+        socket = make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)
         # Within a machine and without keys there is no handshake that could fail.
         watch = self._keys is not None or endpoint.startswith("tcp:")
         handshakes = Handshakes(self._context, socket, endpoint, watch=watch)
@@ -111,9 +110,6 @@ class Subscription:
             socket.close(linger=0)
             raise
         return socket, handshakes
-
-    def _make_socket(self) -> Socket:
-        return make_socket(self._context, zmq.SUB, send=0, receive=0, beats=True)
 
     def _watch(self) -> zmq.Poller:
         poller = zmq.Poller()
@@ -131,8 +127,8 @@ class Subscription:
             self.rejected[error.cause] += 1
 
 
-class BoundedSubscription(Subscription):
-    """As many signals as a queue holds; what comes while it is full is dropped by the writer."""
+class AnxiousSubscription(Subscription):
+    """One that takes the silence of a writer that was heard for a connection that is dead."""
 
     def __init__(
         self,
@@ -172,6 +168,3 @@ class BoundedSubscription(Subscription):
         if self._beaten and self._silent > _SILENT_SECONDS:
             self._beaten, self._silent = False, 0.0
             self.reconnect(self._endpoint)
-
-    def _make_socket(self) -> Socket:
-        return make_socket(self._context, zmq.SUB, send=0, receive=SIGNAL_QUEUE)

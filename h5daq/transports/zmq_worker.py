@@ -57,7 +57,7 @@ class WorkerLink(Closing):
         hwm: int = SEND_QUEUE,
     ) -> None:
         self._context: Context = zmq.Context()
-        self._hwm, self._keys = hwm, keys
+        self._hwm, self._keys, self._endpoints = hwm, keys, (data, signals)
         self._lock = threading.Lock()
         self._heard = [*(topic(kind, job) for kind in JOB_SIGNALS), topic("heartbeat")]
         try:
@@ -126,6 +126,11 @@ class WorkerLink(Closing):
                 self._handshakes.close()
                 self._push.close(linger=0)
             self._push, self._handshakes = fresh, handshakes
+        self._endpoints = data, signals
+
+    def renew(self) -> None:
+        """Make the connections to the writer at hand anew, dropping what is not sent."""
+        self.reconnect(*self._endpoints)
 
     def close(self, linger: float = 0.0) -> None:
         """Let go; `linger` seconds are given to what is not sent yet.
@@ -142,7 +147,7 @@ class WorkerLink(Closing):
         self._context.term()
 
     def _open(self, data: str) -> tuple[Socket, Handshakes]:
-        push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0, beats=True)
+        push = make_socket(self._context, zmq.PUSH, send=self._hwm, receive=0)
         push.immediate = True
         handshakes = Handshakes(self._context, push, data, watch=self._keys is not None)
         try:

@@ -49,6 +49,11 @@ ALIVE_SECONDS = 3.5
 """A writer that was heard within this time is alive: three heartbeats and a bit."""
 
 
+RENEW_SECONDS = 8.0
+"""After so long without a word of a writer that was heard, or without an answer of one that is
+heard, a connection is taken for dead and made anew."""
+
+
 class Courier(threading.Thread):
     """Carries one job's messages to the writer, and the writer's to the job.
 
@@ -97,6 +102,7 @@ class Courier(threading.Thread):
         self._moved = threading.Condition(self._lock)
         self._stock = stock
         self._heard_at: float | None = None
+        self._renewed_at, self._stalled = 0.0, False
         self._status_at = 0.0
         self._bell = Bell()
         self._rest_bytes = min(REST_BYTES, job.buffer_bytes // 4)
@@ -253,6 +259,8 @@ class Courier(threading.Thread):
             self._refused(str(fields.get("cause", "?")))
         elif kind in ("position", "heartbeat"):
             self._heard_at = now
+            if kind == "heartbeat":
+                self._stalled = bool(fields.get("stalled"))
             with self._moved:
                 self._move(kind, fields, now)
 
@@ -293,7 +301,27 @@ class Courier(threading.Thread):
             self._status_at = now + STATUS_SECONDS
             self._on_tick(now)
             self._look_at_door()
+            self._renew(now)
             self.say("status", **self._status())
+
+    def _renew(self, now: float) -> None:
+        """Connect anew where a connection seems dead though nobody has said so."""
+        if self._heard_at is None or self.refused or self._locked_out:
+            return
+        # A writer that says why it commits nothing is not to be met by a storm.
+        if self._alive and self._stalled:
+            return
+        with self._lock:
+            since = self._stock.speaker.unanswered_since if self._alive else self._heard_at
+            if since is None or now - max(since, self._renewed_at) < RENEW_SECONDS:
+                return
+            self._renewed_at = now
+        if self._alive:
+            log.warning("job %s: the writer is heard, but does not answer; connecting anew",
+                        self._job.group)  # fmt: skip
+        self._link.renew()
+        with self._moved:
+            self._stock.speaker.reset_link(now)
 
     def _look_at_door(self) -> None:
         """Say why the writer doesn't let this worker in; its rows wait until it does."""

@@ -269,6 +269,25 @@ def test_a_replaced_socket_gets_hello_and_then_all_rows() -> None:
     assert kinds(sender.poll(0.2)) == [("rows", 0), ("rows", 10)]
 
 
+def test_a_sender_knows_since_when_nothing_it_sent_was_answered() -> None:
+    sender = make_sender()
+    assert sender.unanswered_since is None
+    sender.poll(1.0)
+    sender.poll(3.0)
+    assert sender.unanswered_since == 1.0
+    sender.on_position(position(0), 4.0)
+    assert sender.unanswered_since is None
+    put(sender, 2)
+    for now in (5.0, 50.0, 55.0):
+        sender.poll(now)
+    assert sender.unanswered_since == 50.0
+    sender.reset_link(60.0)
+    sender.poll(61.0)
+    assert sender.unanswered_since == 60.0
+    sender.on_position(position(2), 62.0)
+    assert sender.unanswered_since is None
+
+
 def test_bye_follows_the_last_row_until_it_is_answered() -> None:
     sender = streaming(1)
     sender.finish(encode("bye", 7, 10))
