@@ -115,6 +115,18 @@ def test_the_screen_tells_jobs_hosts_the_writer_and_losses(still):
     assert re.search(r"tank .* 238 +2/s +T 284 +p 981", text)
 
 
+def test_alarms_stand_above_the_jobs_the_worst_first(still):
+    for number, (level, text) in enumerate([("warn", "T is 284 K"), ("alarm", "p is 981 hPa")]):
+        told = {"id": number, "kind": "high", "column": str(number), "level": level, "text": text}
+        still.picture.take("alarm", "tank", {**told, "time": NOW}, NOW + 20)
+
+    async def look():
+        async with shown(still) as pilot:
+            return seen(pilot.app)
+
+    assert re.search(r"2 alarms.*✖ p is 981 hPa.*▲ T is 284 K.*╭─ jobs", asyncio.run(look()), re.S)
+
+
 def test_a_screenshot_of_the_same_picture_is_the_same_to_the_byte(still):
     async def look():
         async with shown(still, select="tank/T") as pilot:

@@ -101,7 +101,10 @@ class Entries(Drawn, can_focus=True):
     def _mark(self, line: Text) -> None:
         line.truncate(self.size.width, pad=True)
         name = "entries--cursor" if self.has_focus else "entries--chosen"
-        line.stylize(self.get_component_rich_style(name, partial=True))
+        try:
+            line.stylize(self.get_component_rich_style(name, partial=True))
+        except KeyError:  # a key came before the first styling, after which all is drawn again
+            return
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """As high as there are lines, if the layout lets it."""
