@@ -379,3 +379,23 @@ def test_a_late_monitor_knows_the_newest_row_of_a_job_that_rests(run, wait_until
         with late.lock:
             late.picture.watch("cam")
         assert wait_until(lambda: cam.array("im")) == [[0.5] * 100] * 2
+
+
+@pytest.mark.processes
+def test_a_comment_of_the_app_stands_with_the_job_and_its_unit_in_the_title(run):
+    daemon, _ = run
+    endpoint, keys = daemon.endpoints["requests"], daemon.keys
+
+    async def look():
+        async with followed(endpoint, keys) as pilot:
+            await until(pilot, lambda: "tank/T [K]" in seen(pilot.app))
+            await press(pilot, "c")
+            await until(pilot, lambda: pilot.app.screen.query("#question Input:focus"))
+            await press(pilot, *"warm", "enter")
+            await until(pilot, lambda: "comment on tank" in seen(pilot.app))
+
+    asyncio.run(look())
+    with h5daq.connect(endpoint, keys=keys) as client, client.vault() as vault:
+        vault.cd(["", "lab"])
+        vault.open("tank")
+        assert [said.comment for said in vault.get_comments()] == ["warm"]
