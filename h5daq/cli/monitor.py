@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,15 +49,10 @@ def add(subparsers: Subparsers) -> None:
 
 def _monitor(args: Arguments) -> int:
     app_class = _app_class()
-    if args.place is not None:
-        if args.connect or args.config or args.directory != ".":
-            raise ConfigError(
-                f"{args.place} and another option say which system is meant: one does"
-            )
-        args.directory = args.place
+    _check(args)
+    size = _size(args.size)
     from h5daq.monitor.feed import Feed
 
-    size = _size(args.size)
     with Feed(lambda: client_of(args)) as feed:
         app = app_class(feed, select=args.select)
         if args.screenshot is None:
@@ -64,6 +60,21 @@ def _monitor(args: Arguments) -> int:
         else:
             _picture(app, args, size)
         return app.return_code or 0
+
+
+def _check(args: Arguments) -> None:
+    """One system, and something to draw on."""
+    if args.place is not None:
+        if args.connect or args.config or args.directory != ".":
+            raise ConfigError(
+                f"{args.place} and another option say which system is meant: one does"
+            )
+        args.directory = args.place
+    if args.screenshot is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigError(
+            "monitor draws on a terminal, and this is no terminal: `h5daq watch` writes lines, "
+            "`h5daq status` tells the state once, and --screenshot FILE.svg saves a picture"
+        )
 
 
 def _app_class() -> type[MonitorApp]:

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from h5daq.flow.names import is_own
 from h5daq.flow.topics import parse
 from h5daq.monitor.alarm import AlarmPictures
 from h5daq.monitor.hosts import HostPicture, hosts_of
-from h5daq.monitor.job import ALARMING, JobPicture
+from h5daq.monitor.job import JobPicture
 from h5daq.monitor.peeks import Peeks
 from h5daq.monitor.rate import Rate, Room
+from h5daq.monitor.remark import Remark, remark_of, state_remark
 from h5daq.monitor.writer import WriterPicture, as_map
 
 __all__ = ["KINDS", "Picture", "Remark"]
@@ -46,16 +47,6 @@ _SEVERITIES = {"ok": "INFO", "warn": "WARNING", "alarm": "ERROR"}
 
 LONG_HISTORIES, SHORT_HISTORY = 200, 60
 """So many jobs have long histories; those of further ones are short, for the sake of memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """A line of the log: when (UTC seconds), level, who, text."""
-
-    time: float
-    level: str
-    source: str
-    text: str
 
 
 class Picture:
@@ -297,19 +288,12 @@ class Picture:
             self._whole = False
 
     def _note_state(self, job: JobPicture, before: str, now: float) -> None:
-        """Put it into the log when a job's state is another one than before."""
-        if before not in ("new", job.state):
-            level = "WARNING" if job.state in ALARMING else "INFO"
-            text = f"{before} → {job.state}" + (f": {job.message}" if job.message else "")
-            self.log.append(Remark(now, level, job.name, text))
+        if (remark := state_remark(job, before, now)) is not None:
+            self.log.append(remark)
 
     def _take_alarm(self, path: str, told: Mapping[str, Any], now: float) -> None:
         alarm = self.alarms.take(told)
         self._take_remark(_SEVERITIES[alarm.level if alarm else "alarm"], path, told, now)
 
     def _take_remark(self, level: str, path: str, told: Mapping[str, Any], now: float) -> None:
-        source = path or str(told.get("job") or told.get("name") or "writer")
-        text = str(told.get("text") or told.get("message") or told.get("cause") or "")
-        time = told.get("time")
-        when = float(time) if isinstance(time, int | float) else now
-        self.log.append(Remark(when, level.upper(), source, text))
+        self.log.append(remark_of(level, path, told, now))

@@ -26,9 +26,10 @@ def test_without_textual_the_extra_is_named(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["nowhere"], cli.FAILED, "no writer is running in"),
+        (["nowhere", "--screenshot", "x.svg"], cli.FAILED, "no writer is running in"),
+        (["data"], cli.WRONG, "this is no terminal"),
         (["data", "--connect", "tcp://127.0.0.1:1"], cli.WRONG, "which system is meant"),
-        (["--size", "big"], cli.WRONG, "as 120x40"),
+        (["--size", "big", "--screenshot", "x.svg"], cli.WRONG, "as 120x40"),
     ],
 )
 def test_what_can_not_be_shown_is_said(words, code, text, capsys, tmp_path, monkeypatch):

@@ -115,6 +115,18 @@ def test_the_screen_tells_jobs_hosts_the_writer_and_losses(still):
     assert re.search(r"tank .* 238 +2/s +T 284 +p 981", text)
 
 
+def test_alarms_stand_above_the_jobs_the_worst_first(still):
+    for number, (level, text) in enumerate([("warn", "T is 284 K"), ("alarm", "p is 981 hPa")]):
+        told = {"id": number, "kind": "high", "column": str(number), "level": level, "text": text}
+        still.picture.take("alarm", "tank", {**told, "time": NOW}, NOW + 20)
+
+    async def look():
+        async with shown(still) as pilot:
+            return seen(pilot.app)
+
+    assert re.search(r"2 alarms.*✖ p is 981 hPa.*▲ T is 284 K.*╭─ jobs", asyncio.run(look()), re.S)
+
+
 def test_a_screenshot_of_the_same_picture_is_the_same_to_the_byte(still):
     async def look():
         async with shown(still, select="tank/T") as pilot:
@@ -367,3 +379,23 @@ def test_a_late_monitor_knows_the_newest_row_of_a_job_that_rests(run, wait_until
         with late.lock:
             late.picture.watch("cam")
         assert wait_until(lambda: cam.array("im")) == [[0.5] * 100] * 2
+
+
+@pytest.mark.processes
+def test_a_comment_of_the_app_stands_with_the_job_and_its_unit_in_the_title(run):
+    daemon, _ = run
+    endpoint, keys = daemon.endpoints["requests"], daemon.keys
+
+    async def look():
+        async with followed(endpoint, keys) as pilot:
+            await until(pilot, lambda: "tank/T [K]" in seen(pilot.app))
+            await press(pilot, "c")
+            await until(pilot, lambda: pilot.app.screen.query("#question Input:focus"))
+            await press(pilot, *"warm", "enter")
+            await until(pilot, lambda: "comment on tank" in seen(pilot.app))
+
+    asyncio.run(look())
+    with h5daq.connect(endpoint, keys=keys) as client, client.vault() as vault:
+        vault.cd(["", "lab"])
+        vault.open("tank")
+        assert [said.comment for said in vault.get_comments()] == ["warm"]

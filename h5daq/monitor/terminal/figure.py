@@ -6,6 +6,7 @@ out before, to the least and the largest of each stretch.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,31 +17,47 @@ from h5daq.canvas import Curve, Size, Ticks, draw, time_ticks
 from h5daq.errors import ConfigError
 from h5daq.monitor.job import JobPicture
 
-__all__ = ["MOST_LINES", "figure"]
+__all__ = ["MOST_LINES", "Known", "figure", "known"]
 
 MOST_LINES = 8
 """Lines of a two-dimensional array that are drawn."""
 
 
-def figure(job: JobPicture, label: str, size: Size) -> Text:
-    """What is known of a column, or why there is nothing to draw."""
-    array = job.array(label)
-    if array is None and label in job.shapes:
-        return Text("waiting for the newest row; arrays over 8,192 elements are not sent", "dim")
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to draw of a column: an array, or values over time, or a note why not."""
+
+    array: list[Any] | None = None
+    times: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    note: str = ""
+
+
+def known(job: JobPicture, label: str) -> Known:
+    """What is known of a column now; quick, for who holds the picture's lock."""
+    array, history = job.array(label), job.histories.get(label)
+    if array is not None:
+        return Known(array)
+    if label in job.shapes:
+        return Known(note="waiting for the newest row; arrays over 8,192 elements are not sent")
+    if history is None:
+        return Known(note="only numbers are drawn, and of each job the first columns")
+    return Known(None, *history.points())
+
+
+def figure(column: Known, size: Size) -> Text:
+    """The curve, or the note."""
+    if column.note:
+        return Text(column.note, "dim")
     try:
-        drawn = _over_time(job, label, size) if array is None else _array(array, size)
+        drawn = _over_time(column, size) if column.array is None else _array(column.array, size)
     except ConfigError as error:
-        return Text(str(error).partition(": ")[2], "dim")
+        return Text(str(error).strip(": "), "dim")
     return Text.from_ansi(drawn, no_wrap=True)
 
 
-def _over_time(job: JobPicture, label: str, size: Size) -> str:
-    history = job.histories.get(label)
-    if history is None:
-        known = job.last.get(label)
-        kind = "no value yet" if known is None else "only numbers are drawn"
-        raise ConfigError(f"{label}: {kind}; of each job the first columns are followed")
-    times, values = (np.array(part) for part in history.points())
+def _over_time(column: Known, size: Size) -> str:
+    times, values = np.array(column.times), np.array(column.values)
     ticks = time_ticks(times, size.width, zone=None)
     return draw([Curve(times, values)], "", size, ticks=ticks)
 
@@ -49,7 +66,7 @@ def _array(array: list[Any], size: Size) -> str:
     try:
         values = np.array(array, np.float64)
     except (TypeError, ValueError) as error:
-        raise ConfigError("array: only numbers are drawn") from error
+        raise ConfigError("only numbers are drawn") from error
     lines = values.reshape(-1, values.shape[-1])[:MOST_LINES]
     curves = [_thin(line, 2 * size.width) for line in lines]
     return draw(curves, "", size, ticks=_index_ticks(lines.shape[-1], size.width))

@@ -14,12 +14,13 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.widget import Widget
+
+from h5daq.monitor.terminal.drawn import Drawn
 
 __all__ = ["Entries"]
 
 
-class Entries(Widget, can_focus=True):
+class Entries(Drawn, can_focus=True):
     """A list; subclasses say what its entries are, and draw some of them.
 
     Parameters
@@ -69,11 +70,12 @@ class Entries(Widget, can_focus=True):
 
     def show(self) -> None:
         """Draw what is there now."""
-        before = len(self._names)
-        self._names = self.names()
+        before, self._names = len(self._names), self.names()
         if self._names and self.chosen not in self._names:
             self.choose(self._names[0])
-        self.refresh(layout=len(self._names) != before)
+        if len(self._names) != before:
+            self.refresh(layout=True)
+        self.draw()
 
     def choose(self, name: str | None) -> None:
         """Put the cursor on an entry."""
@@ -81,8 +83,8 @@ class Entries(Widget, can_focus=True):
             self.chosen = name
             self._moved()
 
-    def render(self) -> Text:
-        """The lines that are seen."""
+    def draw(self) -> None:
+        """The lines that are seen, with the cursor among them."""
         room = max(1, self.size.height - self.TITLES)
         place, most = self.place, max(0, len(self._names) - room)
         self._top = min(max(self._top, place - room + 1), place, most)
@@ -91,13 +93,18 @@ class Entries(Widget, can_focus=True):
         if self.chosen in seen:
             self._mark(lines[self.TITLES + seen.index(self.chosen)])
         hidden = len(self._names) - len(seen)
-        self.border_subtitle = f"{len(seen)} of {len(self._names)}" if hidden else ""
-        return Text("\n", no_wrap=True).join(lines)
+        told = f"{len(seen)} of {len(self._names)}" if hidden else ""
+        if told != (self.border_subtitle or ""):
+            self.border_subtitle = told
+        self.put(lines)
 
     def _mark(self, line: Text) -> None:
         line.truncate(self.size.width, pad=True)
         name = "entries--cursor" if self.has_focus else "entries--chosen"
-        line.stylize(self.get_component_rich_style(name, partial=True))
+        try:
+            line.stylize(self.get_component_rich_style(name, partial=True))
+        except KeyError:  # a key came before the first styling, after which all is drawn again
+            return
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """As high as there are lines, if the layout lets it."""
@@ -107,11 +114,23 @@ class Entries(Widget, can_focus=True):
         """Move the cursor by so many entries."""
         if self._names:
             self.choose(self._names[min(max(self.place + by, 0), len(self._names) - 1)])
-            self.refresh()
+            self.draw()
 
     def action_page(self, by: int) -> None:
         """Move it by so many screens."""
         self.action_move(by * max(1, self.size.height - self.TITLES - 1))
+
+    def on_focus(self) -> None:
+        """The cursor looks different."""
+        self.draw()
+
+    def on_blur(self) -> None:
+        """The same."""
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Other lines are seen, or more of each."""
+        self.draw()
 
     def on_click(self, event: events.Click) -> None:
         """The entry that was clicked at."""

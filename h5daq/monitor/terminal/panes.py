@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rich.text import Text
-from textual.widgets import Static
 
 from h5daq.monitor import words
 from h5daq.monitor.frame import Frame, state_text
@@ -17,13 +16,14 @@ from h5daq.monitor.page import details, headline, log_line, needs_a_look, troubl
 from h5daq.monitor.picture import Remark
 from h5daq.monitor.sift import sift
 from h5daq.monitor.table import job_lines
+from h5daq.monitor.terminal.drawn import Drawn
 from h5daq.monitor.terminal.lists import Entries
 from h5daq.monitor.terminal.view import View
 
 __all__ = ["ColumnsPane", "HeadPane", "HostsPane", "JobsPane", "LogPane"]
 
 
-class HeadPane(Static):
+class HeadPane(Drawn):
     """The run, the writer, and what is wrong with it."""
 
     def show(self, view: View) -> None:
@@ -34,7 +34,7 @@ class HeadPane(Static):
             lines += trouble(view.picture, frame)
         if view.source.trouble:
             lines.append(Text(words.clean(view.source.trouble, 300), "bold red"))
-        self.update(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
+        self.put(lines)
 
 
 class JobsPane(Entries):
@@ -101,7 +101,7 @@ class ColumnsPane(Entries):
         return lines
 
 
-class HostsPane(Static):
+class HostsPane(Drawn):
     """The machines."""
 
     def on_mount(self) -> None:
@@ -121,8 +121,7 @@ class HostsPane(Static):
             line.append("  ".join(["", jobs, f"{words.count(host.rate)}/s", held]), "dim")
             line.append(f"  lost {words.count(host.lost)}" if host.lost else "", "red")
             lines.append(line)
-        shown = Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
-        self.update(shown if lines else Text("none yet", "dim"))
+        self.put(lines or [Text("none yet", "dim")])
 
 
 class LogPane(Entries):
@@ -132,6 +131,7 @@ class LogPane(Entries):
         super().__init__(lambda: None, id="log")
         self._view = view
         self._remarks: dict[str, Remark] = {}
+        self._title = ""
 
     def names(self) -> list[str]:
         """Each line's own, so that the cursor stays on it while lines come and go."""
@@ -142,15 +142,18 @@ class LogPane(Entries):
         self._remarks = {f"{id(remark)}": remark for remark in found}
         level = "warnings" if view.warnings else ""
         only = "  ".join(part for part in (level, words.clean(view.wanted, 60)) if part)
-        self.border_title = Text(f"log: {only}" if only else "log")
+        title = f"log: {only}" if only else "log"
+        if title != self._title:
+            self.border_title, self._title = Text(title), title
         return list(self._remarks)
 
     def show(self) -> None:
         """Draw it; at its end, if that is where the cursor was."""
         follows = not self._names or self.chosen == self._names[-1]
         super().show()
-        if follows and self._names:
+        if follows and self._names and self.chosen != self._names[-1]:
             self.choose(self._names[-1])
+            self.draw()
 
     def lines(self, names: list[str], width: int) -> list[Text]:
         """A line each, cut at the edge."""
