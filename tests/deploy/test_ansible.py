@@ -52,7 +52,7 @@ all:
 
 SYSTEMCTL = """#!/bin/sh
 # Plays systemd: remembers what is enabled and what runs, and writes down what it was told.
-for unit; do :; done
+unit=$2
 case "$1" in
     show)
         [ -e "{here}/$unit.active" ] && state=active || state=inactive
