@@ -26,7 +26,7 @@ pytestmark = [
         shutil.which("ansible-lint") is None or os.geteuid() != 0,
         reason="needs ansible-lint on the PATH, and root",
     ),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
 ]
 
 INVENTORY = """
