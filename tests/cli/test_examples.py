@@ -121,6 +121,7 @@ def test_a_configuration_is_right(name):
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(300)
 def test_a_project_runs_at_once_and_its_test_passes(tmp_path, record, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["init", "tank 7"]) == 0

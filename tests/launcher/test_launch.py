@@ -152,9 +152,8 @@ def test_with_keys_each_host_gets_one_of_its_own_for_its_own_jobs(
     assert all(map(whole, ("one/a", "one/b", "two")))
 
 
-def test_the_example_of_two_hosts_is_launched_and_stopped(
-    tmp_path, command, ssh, ports, wait_until
-):
+@pytest.mark.timeout(400)
+def test_the_example_of_two_hosts_is_launched_and_stopped(tmp_path, start, ssh, ports, wait_until):
     """As it is copied, but for the names of the machines, which are all this one."""
     folder = tmp_path / "two"
     assert cli.main(["examples", "two-hosts", "--to", str(folder)]) == 0
@@ -165,11 +164,13 @@ def test_the_example_of_two_hosts_is_launched_and_stopped(
     for port, free in zip(("5572", "5570", "5571"), ports, strict=True):
         text = text.replace(f"tcp://*:{port}", f"tcp://127.0.0.1:{free}")
     lab.write_text(text)
-    assert command("launch", lab, "--ssh", ssh).code == 0
+    launch = start("launch", lab, "--ssh", ssh)
+    assert launch.process.wait(150) == 0, launch.err
     with h5daq.connect(directory=folder / "data") as client:
         jobs = ("cryostat/temperature", "tower/wind")
         wait_until(lambda: all(taken(client, job) > 2 for job in jobs))
-    assert command("stop", "--config", lab, "--ssh", ssh).code == 0
+    stop = start("stop", "--config", lab, "--ssh", ssh)
+    assert stop.process.wait(150) == 0, stop.err
     (path,) = (folder / "data").glob("*.hdf5")
     with h5py.File(path) as file:
         assert abs(file["cryostat/temperature/T"][0] - 4.2) < 0.1
