@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from h5daq.config import load
 from h5daq.errors import H5daqError
 from h5daq.jobs.surroundings import bare_environment
 from h5daq.launcher.parcel import CONFIG, home_of, unpack_parcel
@@ -37,6 +36,9 @@ def prepare(key: str, name: str, config: str = "") -> dict[str, Any]:
     place = _place(key, name, config)
     if place.taken:
         return {"runs": True, **_state(place)}
+    # Not for the other verbs, which are asked for again and again: it takes longer than they do.
+    from h5daq.config import load
+
     path = Path(config) if config else unpack_parcel(key, sys.stdin.buffer.read()) / CONFIG
     jobs = load(path).make_jobs(name or None)
     return {"runs": False, "jobs": [job.group for job in jobs]}

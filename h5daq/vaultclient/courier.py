@@ -58,6 +58,9 @@ class Tenant(Hearer, Protocol):
     def gone(self) -> bool:
         """Whether nobody uses the context any more."""
 
+    def lose_context(self, ctx: int) -> None:
+        """The writer knows that context no more; the tenant may have another one by now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -227,17 +230,17 @@ class Courier(Closing):
                 continue
             # It also fetches signals that could not be delivered meanwhile.
             held.asked = self.ask(ctx, "resume", {})
-            held.asked.add_done_callback(partial(_look, held.hearer))
+            held.asked.add_done_callback(partial(_look, held.hearer, ctx))
 
 
 def _too_often(answer: Reply | Failure) -> bool:
     return isinstance(answer, Failure) and answer.code == ErrorCode.TOO_MANY_REQUESTS
 
 
-def _look(hearer: Hearer, done: Future[Answered]) -> None:
+def _look(tenant: Tenant, ctx: int, done: Future[Answered]) -> None:
     """Whether the writer still knows the context."""
     if done.cancelled():
         return
     answer = done.result().answer
     if isinstance(answer, Failure) and answer.code == ErrorCode.CONTEXT_LOST:
-        hearer.lose()
+        tenant.lose_context(ctx)

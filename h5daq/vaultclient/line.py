@@ -95,7 +95,7 @@ class Line:
         hearer: Hearer,
         timeout: float,
     ) -> None:
-        self._lock = threading.RLock()
+        self._lock, self._fate = threading.RLock(), threading.Lock()
         self.timeout = timeout
         self.lost = self.closed = False
         self._courier, self._endpoint = courier, endpoint
@@ -108,7 +108,8 @@ class Line:
         """Have a new context, and keep it alive; one that was had before is let go."""
         with self.turn():
             self._courier.release(self._ctx)
-            self._ctx, self._open, self.lost = next(self._contexts), None, False
+            with self._fate:
+                self._ctx, self._open, self.lost = next(self._contexts), None, False
             args = {} if lease is None else {"lease": lease}
             granted = self.ask("context", args).result["lease"]
             self._courier.hold(self._ctx, self, float(granted) / BEATS)
@@ -201,9 +202,15 @@ class Line:
 
     def lose(self) -> None:
         """The writer knows the context no more."""
+        self.lose_context(self._ctx)
+
+    def lose_context(self, ctx: int) -> None:
+        """The writer knows that context no more; one that was begun since is as it was."""
         hearer = self._hearer()
-        if not self.lost and hearer is not None:
-            self.lost = True
+        with self._fate:
+            news = ctx == self._ctx and not self.lost and hearer is not None
+            self.lost = self.lost or news
+        if news and hearer is not None:
             hearer.lose()
 
     # -- within ------------------------------------------------------------------------------------

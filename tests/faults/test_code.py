@@ -101,6 +101,8 @@ def test_a_getter_that_ends_its_process_is_named_and_no_row_before_it_is_lost(
         for name, (_, cause) in ENDS.items():
             wait_until(lambda n=name: state(daemon, n).get("restarts", 0) > 1, what=name)
             assert re_found(cause, state(daemon, name)["last_death"]), name
+            # What a dead worker has left comes with one that lives long enough, before its own.
+            wait_until(lambda n=name: rows_of(daemon, n) > ROWS, what=name)
     assert is_whole(daemon)
     for name, (_, cause) in ENDS.items():
         *dead, _ = lives(rows(daemon, name))

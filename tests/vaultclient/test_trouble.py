@@ -77,6 +77,19 @@ def test_a_writer_that_began_anew_is_said_and_restore_goes_on(scan, server):
     assert scan.cd() == ["", "deep"]
 
 
+def test_late_news_of_a_context_that_was_replaced_loses_no_other(scan, server):
+    before = scan._line._ctx
+    server.restart()
+    with pytest.raises(ContextLost):
+        scan.add([1, 2])
+    scan.restore()
+    # The answer to its last sign of life, which a busy writer gives after all that.
+    scan._line.lose_context(before)
+    assert not scan.lost
+    scan.add([1, 2])
+    assert scan.get().tolist() == [[1, 2]]
+
+
 def test_an_answer_that_a_restart_swallowed_is_given_by_the_next_writer(scan, server, impatient):
     server.lose["add"] = 1
     asked = server.do_add

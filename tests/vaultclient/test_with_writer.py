@@ -123,7 +123,7 @@ def test_a_pipeline_of_many_adds_arrives_whole(vault):
 
 def test_more_than_a_page_is_read_whole(vault):
     vault.new("long", ["x"], ["y"])
-    table = np.arange(6_000_000, dtype=float).reshape(-1, 2)
+    table = np.arange(4_400_000, dtype=float).reshape(-1, 2)
     vault.add(table)
     np.testing.assert_array_equal(vault.get(), table)
 
