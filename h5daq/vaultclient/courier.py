@@ -51,8 +51,14 @@ class Hearer(Protocol):
         """The writer knows the context no more."""
 
 
-class Tenant(Hearer, Protocol):
-    """A hearer whose context is kept alive."""
+class Tenant(Protocol):
+    """Who has a context that is kept alive; called as a hearer is."""
+
+    def hear(self, note: Note) -> None:
+        """A signal."""
+
+    def lose(self, ctx: int) -> None:
+        """The writer knows that context no more."""
 
     @property
     def gone(self) -> bool:
@@ -227,17 +233,17 @@ class Courier(Closing):
                 continue
             # It also fetches signals that could not be delivered meanwhile.
             held.asked = self.ask(ctx, "resume", {})
-            held.asked.add_done_callback(partial(_look, held.hearer))
+            held.asked.add_done_callback(partial(_look, held.hearer, ctx))
 
 
 def _too_often(answer: Reply | Failure) -> bool:
     return isinstance(answer, Failure) and answer.code == ErrorCode.TOO_MANY_REQUESTS
 
 
-def _look(hearer: Hearer, done: Future[Answered]) -> None:
+def _look(tenant: Tenant, ctx: int, done: Future[Answered]) -> None:
     """Whether the writer still knows the context."""
     if done.cancelled():
         return
     answer = done.result().answer
     if isinstance(answer, Failure) and answer.code == ErrorCode.CONTEXT_LOST:
-        hearer.lose()
+        tenant.lose(ctx)

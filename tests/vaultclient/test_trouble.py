@@ -211,3 +211,13 @@ def test_closing_the_context_ends_a_pipeline_that_waits(client, server, impatien
     vault.close()
     with pytest.raises(NoAnswer):
         rows.close()
+
+
+def test_a_late_word_about_the_context_before_is_none_about_the_new_one(scan):
+    before = scan._line._ctx
+    scan._line.lose(before)
+    assert scan.lost
+    scan.restore()
+    scan._line.lose(before)
+    assert not scan.lost
+    assert scan.get_name() == "00001 - scan"
