@@ -85,10 +85,10 @@ def _add_looks(actions: Subparsers) -> None:
     tail.add_argument("--new", action="store_true", help="without the rows that are there already")
     tail.add_argument("--seconds", type=float, help="end after so many seconds without a new row")
     export = _add(
-        actions, "export", _export, summary="Write a dataset as CSV or Parquet.",
+        actions, "export", _export, summary="Write a dataset as CSV, Parquet or netCDF.",
         examples="h5daq vault export 'T1/12' decay.csv\nh5daq vault export 'T1/12' decay.parquet",
     )  # fmt: skip
-    export.add_argument("target", help="a file that ends in .csv or .parquet")
+    export.add_argument("target", help="a file that ends in .csv, .parquet or .nc")
     export.add_argument("--force", action="store_true", help="replace a file that is there")
 
 

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,24 +139,27 @@ def write(vault: Source, name: str, target: str, *, overwrite: bool = False) -> 
     Raises
     ------
     ConfigError
-        If the file's suffix is neither ``.csv`` nor ``.parquet``, or a column does not go into it.
+        If the file's suffix is none of ``.csv``, ``.parquet`` and ``.nc``, or a column does not
+        go into it.
     StorageError
         If there is such a file, or it can't be written.
     """
-    from h5daq.files.formats import Csv, Parquet
+    from h5daq.files.formats import FORMATS
 
     path = Path(target)
-    form = {Csv.suffix: Csv, Parquet.suffix: Parquet}.get(path.suffix)
+    form = {one.suffix: one for one in FORMATS.values()}.get(path.suffix)
     if form is None:
-        raise ConfigError(f"the suffix of {target} is neither .csv nor .parquet")
+        raise ConfigError(f"the suffix of {target} is none of .csv, .parquet and .nc")
     if path.exists() and not overwrite:
         raise StorageError(errno.EEXIST, "is there already, and is not overwritten", target)
     fresh, count = path.with_name(f".{path.name}.part"), 0
     try:
-        infos = _infos(vault)
+        blocks = _blocks(vault)
+        first = next(blocks, None)
+        infos = _infos(vault, first)
         with form(fresh) as writer:
             writer.begin(name, infos, {})
-            for block in _blocks(vault):
+            for block in chain([] if first is None else [first], blocks):
                 writer.add(dict(zip(infos, _fields(block), strict=True)))
                 count += len(block)
         fresh.replace(path)
@@ -164,15 +168,16 @@ def write(vault: Source, name: str, target: str, *, overwrite: bool = False) -> 
     return count
 
 
-def _infos(vault: Source) -> dict[str, Any]:
+def _infos(vault: Source, rows: NDArray[Any] | None) -> dict[str, Any]:
+    """The columns, with the dtypes that `rows` have: those of jobs may be of any width."""
     from h5daq.flow.variables import DTYPES
     from h5daq.storage.runs.contents import ColumnInfo
 
     infos: dict[str, Any] = {}
     columns = _columns(vault)
-    for column, label in zip(columns, _labels(columns), strict=True):
+    for place, (column, label) in enumerate(zip(columns, _labels(columns), strict=True)):
         shape = () if column["shape"] == [1] else tuple(column["shape"])
-        dtype = np.dtype(DTYPES[column["type"]])
+        dtype = np.dtype(DTYPES[column["type"]]) if rows is None else _fields(rows)[place].dtype
         infos[label] = ColumnInfo(label, dtype, shape, column["unit"], column["legend"])
     return infos
 

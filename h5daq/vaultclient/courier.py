@@ -51,15 +51,18 @@ class Hearer(Protocol):
         """The writer knows the context no more."""
 
 
-class Tenant(Hearer, Protocol):
-    """A hearer whose context is kept alive."""
+class Tenant(Protocol):
+    """Who has a context that is kept alive; called as a hearer is."""
+
+    def hear(self, note: Note) -> None:
+        """A signal."""
+
+    def lose(self, ctx: int) -> None:
+        """The writer knows that context no more."""
 
     @property
     def gone(self) -> bool:
         """Whether nobody uses the context any more."""
-
-    def lose_context(self, ctx: int) -> None:
-        """The writer knows that context no more; the tenant may have another one by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,4 +246,4 @@ def _look(tenant: Tenant, ctx: int, done: Future[Answered]) -> None:
         return
     answer = done.result().answer
     if isinstance(answer, Failure) and answer.code == ErrorCode.CONTEXT_LOST:
-        tenant.lose_context(ctx)
+        tenant.lose(ctx)

@@ -95,21 +95,21 @@ class Line:
         hearer: Hearer,
         timeout: float,
     ) -> None:
-        self._lock, self._fate = threading.RLock(), threading.Lock()
+        self._lock = threading.RLock()
         self.timeout = timeout
-        self.lost = self.closed = False
+        self.closed = False
+        self._lost = 0
         self._courier, self._endpoint = courier, endpoint
         # Weakly: the courier has the line, and a context that nobody uses any more is to end.
         self._contexts, self._hearer = contexts, ref(hearer)
-        self._ctx = 0
+        self._ctx = -1
         self._open: tuple[str, Future[Any]] | None = None
 
     def begin(self, lease: float | None) -> None:
         """Have a new context, and keep it alive; one that was had before is let go."""
         with self.turn():
             self._courier.release(self._ctx)
-            with self._fate:
-                self._ctx, self._open, self.lost = next(self._contexts), None, False
+            self._ctx, self._open = next(self._contexts), None
             args = {} if lease is None else {"lease": lease}
             granted = self.ask("context", args).result["lease"]
             self._courier.hold(self._ctx, self, float(granted) / BEATS)
@@ -194,23 +194,22 @@ class Line:
         """Whether the context's user has let go of it without a `close`."""
         return self._hearer() is None
 
+    @property
+    def lost(self) -> bool:
+        """Whether the writer is known to have forgotten the context that this line has now."""
+        return self._lost == self._ctx
+
     def hear(self, note: Note) -> None:
         """A note for the context."""
         hearer = self._hearer()
         if hearer is not None:
             hearer.hear(note)
 
-    def lose(self) -> None:
-        """The writer knows the context no more."""
-        self.lose_context(self._ctx)
-
-    def lose_context(self, ctx: int) -> None:
-        """The writer knows that context no more; one that was begun since is as it was."""
+    def lose(self, ctx: int) -> None:
+        """The writer knows that context no more; it may be one that this line had before."""
         hearer = self._hearer()
-        with self._fate:
-            news = ctx == self._ctx and not self.lost and hearer is not None
-            self.lost = self.lost or news
-        if news and hearer is not None:
+        if ctx == self._ctx and not self.lost and hearer is not None:
+            self._lost = ctx
             hearer.lose()
 
     # -- within ------------------------------------------------------------------------------------
@@ -248,7 +247,7 @@ class Line:
     def _error(self, verb: str, failure: Failure) -> H5daqError:
         kind = _ERRORS.get(failure.code)
         if kind is ContextLost:
-            self.lose()
+            self.lose(self._ctx)
             return self._loss()
         if failure.code == ErrorCode.STORAGE:
             return StorageError(f"{verb}: {failure.message}")

@@ -86,7 +86,12 @@ class Position:
 
     def _pass_over(self, ask: Callable[[int | None, bool], Page[Any]]) -> bool:
         """Start over, and read again what was read already; whether that came out well."""
-        return self._gather(ask, self.at, True) is not None
+        found = self._gather(ask, self.at, True)
+        if found is not None and sum(page.count for page in found) < self.at:
+            # There is less than was read: another dataset has the name, as a new run of the same
+            # name gives to its jobs. It is read from its beginning.
+            self.at, self.astray, found = 0, True, None
+        return found is not None
 
     def _gather(
         self, ask: Callable[[int | None, bool], Page[T]], limit: int | None, over: bool

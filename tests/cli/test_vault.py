@@ -8,6 +8,7 @@ import pytest
 import h5daq
 from h5daq.cli import main
 from h5daq.flow.variables import Columns
+from h5daq.testing.runs import ROWS, make_run
 from h5daq.vault.tree import ROOT, Tree
 
 
@@ -67,6 +68,25 @@ def test_export_writes_parquet(tree, capsys, tmp_path):
     target = tmp_path / "out.parquet"
     said(capsys, "export", "T1/2", target, "--directory", tree)
     assert parquet.read_table(target).to_pydict()["wave"] == [[0.5, 1.5], [2.5, 3.5]]
+
+
+def test_export_writes_netcdf(tree, capsys, tmp_path):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("h5netcdf")
+    target = tmp_path / "out.nc"
+    said(capsys, "export", "T1/2", target, "--directory", tree)
+    with xarray.open_dataset(target, group="00002 - traces", engine="h5netcdf") as found:
+        assert found["wave"].values.tolist() == [[0.5, 1.5], [2.5, 3.5]]
+        assert found["wave"].attrs["units"] == "V"
+
+
+def test_export_keeps_the_dtypes_of_a_job(tmp_path, capsys):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    make_run(tmp_path, files=1)
+    said(capsys, "export", "tank/tank/T1", tmp_path / "out.parquet", "--directory", tmp_path)
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert str(table.schema.field("w").type) == "fixed_size_list<element: int16>[3]"
+    assert table.num_rows == ROWS
 
 
 @pytest.mark.parametrize(

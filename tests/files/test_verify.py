@@ -21,6 +21,7 @@ from h5daq.storage.layouts.run_comments import BESIDE
 from h5daq.storage.lock import DirectoryLock
 from h5daq.storage.redo import redo_path
 from h5daq.testing.runs import JOB, ROWS, START, begin_file, make_run, rows_from
+from h5daq.vault.labrad import DATA_URL
 from h5daq.vault.tree import ROOT, Tree
 
 
@@ -414,3 +415,31 @@ def test_comments_that_miss_a_part_are_found(noted, what):
         else:
             next(iter(file[BESIDE].values()))["User"].resize((1,))
     assert only(check(noted), "comments").severity == ERROR
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A dataset of the Data Vault, with a parameter and a comment."""
+    columns = Columns.extended([("n", [1], "i", "")], [("w", "", [2], "v", "V")])
+    dataset = Tree(tmp_path, durable=False).new(ROOT, "scan", columns, extended=True, now=0.0)
+    dataset.store.append(dataset.checked_rows_ex([(1, [2.0, 3.0])]))
+    dataset.add_parameter("p", 1.5)
+    dataset.add_comment("x", now=1.0)
+    dataset.store.checkpoint(1.0)
+    dataset.store.close()
+    return dataset.store.path
+
+
+DATASET_DAMAGES = {
+    "dataset": lambda file: file["DataVault"].attrs.__delitem__("Independent0.label"),
+    "column": lambda file: file["DataVault"].attrs.modify("Independent0.datatype", "t"),
+    "parameter": lambda file: file["DataVault"].attrs.modify("Param.p", f"{DATA_URL}AAAA"),
+}
+
+
+@pytest.mark.parametrize("kind", DATASET_DAMAGES)
+def test_damage_to_a_dataset_of_the_vault_is_found(scan, kind):
+    assert check(scan).ok
+    with h5py.File(scan, "r+") as file:
+        DATASET_DAMAGES[kind](file)
+    assert only(check(scan), kind).severity == ERROR

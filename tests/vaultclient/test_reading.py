@@ -69,3 +69,11 @@ def test_a_reading_that_broke_off_is_made_good_by_the_next():
         position.read(ask)
     assert position.astray
     assert flat(position.read(ask)) == list(range(9))
+
+
+def test_a_shorter_dataset_in_the_place_of_the_one_before_is_read_from_its_beginning():
+    source, position = Source(list(range(9)), 3, []), Position()
+    position.read(source.ask)
+    source.rows, source.at, position.astray = ["a", "b"], 0, True
+    assert flat(position.read(source.ask)) == ["a", "b"]
+    assert flat(position.read(source.ask)) == []

@@ -84,7 +84,7 @@ def test_late_news_of_a_context_that_was_replaced_loses_no_other(scan, server):
         scan.add([1, 2])
     scan.restore()
     # The answer to its last sign of life, which a busy writer gives after all that.
-    scan._line.lose_context(before)
+    scan._line.lose(before)
     assert not scan.lost
     scan.add([1, 2])
     assert scan.get().tolist() == [[1, 2]]
@@ -224,3 +224,13 @@ def test_closing_the_context_ends_a_pipeline_that_waits(client, server, impatien
     vault.close()
     with pytest.raises(NoAnswer):
         rows.close()
+
+
+def test_a_late_word_about_the_context_before_is_none_about_the_new_one(scan):
+    before = scan._line._ctx
+    scan._line.lose(before)
+    assert scan.lost
+    scan.restore()
+    scan._line.lose(before)
+    assert not scan.lost
+    assert scan.get_name() == "00001 - scan"

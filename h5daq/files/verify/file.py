@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 
 from h5daq.errors import FileBusy, StorageError
+from h5daq.files.verify.dataset import check_dataset
 from h5daq.files.verify.head import Outside, check_head
 from h5daq.files.verify.layout import (
     check_groups,
@@ -158,8 +159,12 @@ class _Check:
         elif not self._limited.told_of("/"):
             # Where the root can't be read, nobody knows whose file it is.
             self._limited.told.facts({"what": "foreign"})
-            kind = "a dataset of the Data Vault" if is_dataset(attrs) else "not made by h5daq"
-            self._limited.add(NOTE, "foreign", f"it is {kind}: only HDF5 is checked")
+            if is_dataset(attrs):
+                self._limited.add(NOTE, "foreign", "it is a dataset of the Data Vault")
+                check_dataset(file, self._path, self._limited)
+            else:
+                text = "it is not made by h5daq: only HDF5 is checked"
+                self._limited.add(NOTE, "foreign", text)
         for found in objects.values():
             if isinstance(found.node, h5py.Dataset):
                 self._collect(found, look, raw, complete=ours)
