@@ -86,6 +86,8 @@ class AlarmWatch(threading.Thread):
         Id of the newest alarm that was told.
     skipped : int
         Batches that were passed over.
+    trouble : str
+        Why nothing is watched any more; empty while all is well.
     """
 
     def __init__(
@@ -119,6 +121,8 @@ class AlarmWatch(threading.Thread):
     def look(self, watched: Sequence[tuple[Batch, Schema]]) -> None:
         """Take batches that are committed; they are looked at soon."""
         size = sum(batch.n * schema.row_bytes for batch, schema in watched)
+        if self.trouble:
+            return
         with self._changed:
             if self._waiting and self._waiting_bytes + size > MOST_WAITING_BYTES:
                 self._skip(len(watched))

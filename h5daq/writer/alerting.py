@@ -12,6 +12,7 @@ from typing import Any
 from h5daq.flow.alarm_options import AlarmOptions
 from h5daq.flow.alarms import Seen
 from h5daq.flow.batch import Batch
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.schema import Schema
 from h5daq.writer.alarms import AlarmWatch
 from h5daq.writer.committer import Publisher
@@ -62,9 +63,9 @@ class Alerting:
         about = {"run": run, "host": socket.gethostname()}
         self._messengers = messengers(options, about)
         self._expected = frozenset(options.rules.jobs) | options.limits.keys()
-        lost = {job.job: sum(job.lost.values()) for job in intake.ledger.jobs.values()}
         self._watch = AlarmWatch(
-            options, settings.directory, publisher.send, EventLog(own), lost,
+            options, settings.directory, publisher.send, EventLog(own),
+            _lost_before(intake.ledger, settings.run_id),
             self._messengers, clock,
         )  # fmt: skip
         intake.watched = self._watch.jobs
@@ -115,5 +116,15 @@ class Alerting:
             return {}, []
         newest, raised = self._watch.raised()
         told = {messenger.receiver: messenger.status() for messenger in self._messengers}
-        skipped = self._watch.skipped
-        return {"alarm_id": newest, "alarm_receivers": told, "alarm_skipped": skipped}, raised
+        of_writer = {
+            "alarm_id": newest, "alarm_receivers": told, "alarm_skipped": self._watch.skipped,
+            "alarm_trouble": self._watch.trouble,
+        }  # fmt: skip
+        return of_writer, raised
+
+
+def _lost_before(ledger: Ledger, run: str) -> dict[str, int]:
+    """What jobs have lost in this run under earlier writers, which have told of it."""
+    if ledger.run is None or ledger.run.id != run:
+        return {}
+    return {job.job: sum(job.lost.values()) for job in ledger.jobs.values()}

@@ -7,13 +7,15 @@ import pytest
 import h5daq
 from h5daq.cli import main
 
+QUIET = {"disk": {"warn": 0}, "down": False}
+
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     directory = tmp_path_factory.mktemp("look")
     limits = {"T": {"warn": {"high": 20.0}}}
     job = h5daq.DAQJob("tank/top", "T", lambda: 20.5, 0.01, units="K", limits=limits)
-    with h5daq.DAQDaemon(job, "lab", directory=directory, alarms={"disk": {"warn": 0}}) as daemon:
+    with h5daq.DAQDaemon(job, "lab", directory=directory, alarms=QUIET) as daemon:
         while daemon.job_rows("tank/top") < 20:
             daemon.flush()
     return directory

@@ -116,14 +116,15 @@ def test_a_run_goes_on_when_the_watch_fails(make_watch, monkeypatch):
     assert failed.wait(60.0)
     assert "not watched any more" in watch.trouble
     watch.look([batch(20.0)])
+    assert not watch._waiting
 
 
 @pytest.fixture
 def alerting(front, publisher, tmp_path):
     """The alarms of a writer by its settings."""
 
-    def make(alarms):
-        settings = WriterSettings(str(tmp_path), "r", "", "", "", alarms=alarms)
+    def make(alarms, run="r"):
+        settings = WriterSettings(str(tmp_path), run, "", "", "", alarms=alarms)
         own = OwnRows(front.intake, lambda: front.now)
         return Alerting(settings, front.intake, publisher, own, lambda: front.now)
 
@@ -151,6 +152,20 @@ def test_without_alarms_nothing_is_watched(front, worker, alerting):
     nothing.start(), nothing.tick(dict, ""), nothing.close(), nothing.end()
     assert not front.take(tank.hello(), tank.rows(11.0)).watched
     assert nothing.status() == ({}, [])
+
+
+@pytest.mark.parametrize(("run", "told"), [("r", []), ("another run", ["loss"])])
+def test_losses_that_an_earlier_writer_of_the_run_has_told_are_no_news(
+    front, worker, alerting, wait_until, run, told
+):
+    tank = worker()
+    front.take(tank.hello(), tank.say("status", counts={"shape": 3}))
+    found = alerting({"jobs": ["tank", "pump"], "disk": {"warn": 0}}, run)
+    found.start()
+    found.tick(lambda: {"tank": Seen("reading", 3), "pump": Seen("given up")}, "")
+    wait_until(lambda: len(found.status()[1]) == 1 + len(told))
+    assert [alarm["kind"] for alarm in found.status()[1]] == [*told, "down"]
+    found.close()
 
 
 def test_a_stranger_who_is_refused_is_no_alarm(alerting, wait_until):

@@ -41,7 +41,8 @@ def begin():
 
 
 def told_to(command, begin, **options):
-    return begin(messengers(AlarmOptions.of({"command": command, **options}), ABOUT))
+    told = {"command": command, "timeout": 120, **options}
+    return begin(messengers(AlarmOptions.of(told), ABOUT))
 
 
 FAILS_AT_FIRST = """
@@ -64,15 +65,15 @@ def test_a_command_that_fails_is_run_again(tmp_path, begin, wait_until):
 
 
 @pytest.mark.parametrize(
-    ("command", "words"),
+    ("command", "timeout", "words"),
     [
-        (["/no/such/program"], "No such file"),
-        ([sys.executable, "-c", "import sys; sys.exit('broken pump')"], "broken pump"),
-        ([sys.executable, "-c", "import threading; threading.Event().wait()"], "killed"),
+        (["/no/such/program"], 120, "No such file"),
+        (["/bin/sh", "-c", "echo broken pump; exit 3"], 120, "exit code 3: broken pump"),
+        (["/bin/sh", "-c", "read line; sleep 1000"], 0.2, "killed"),
     ],
 )
-def test_what_goes_wrong_with_a_command_is_said(command, words, begin, wait_until):
-    messenger = told_to(command, begin, timeout=0.2)
+def test_what_goes_wrong_with_a_command_is_said(command, timeout, words, begin, wait_until):
+    messenger = told_to(command, begin, timeout=timeout)
     messenger.tell(alarm())
     wait_until(lambda: words in messenger.status()["trouble"])
 
@@ -140,7 +141,7 @@ def hook():
 
 def test_a_webhook_is_posted_to_again_when_it_refuses(hook, begin, wait_until, caplog):
     address, told = hook
-    messenger = begin(messengers(AlarmOptions.of({"webhook": address}), ABOUT))
+    messenger = begin(messengers(AlarmOptions.of({"webhook": address, "timeout": 120}), ABOUT))
     messenger.tell(alarm())
     wait_until(lambda: told)
     assert told == [("application/json", {**alarm(), "missed": 0, **ABOUT})]
