@@ -16,7 +16,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +129,12 @@ def with_page(
 
 
 def cpu(processes: list[psutil.Process]) -> float:
-    """Seconds of CPU that processes have used."""
+    """Seconds of CPU that processes have used; nothing of one that has ended."""
     total = 0.0
     for process in processes:
-        times = process.cpu_times()
-        total += times.user + times.system
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
     return total
 
 

@@ -30,7 +30,14 @@ def jobs():
         return np.outer(np.arange(20.0), np.arange(30.0))
 
     return [
-        h5daq.DAQJob("tank", ["T", "p"], count, read_period=0.1, units=["K", "hPa"]),
+        h5daq.DAQJob(
+            "tank",
+            ["T", "p"],
+            count,
+            read_period=0.1,
+            units=["K", "hPa"],
+            limits={"p": {"warn": {"low": 999.5}}},
+        ),
         h5daq.DAQJob("scope", ["wave"], wave, read_period=0.2, shape=(0, 300)),
         h5daq.DAQJob("camera", ["frame"], frame, read_period=0.5, shape=(0, 20, 30)),
     ]
@@ -67,7 +74,13 @@ def run(tmp_path_factory):
     logging.getLogger("h5daq.web").setLevel(logging.INFO)
     gate = Gate(TOKEN)
     with (
-        h5daq.DAQDaemon(jobs(), "lab", directory=folder, attrs={"operator": "anna"}) as daemon,
+        h5daq.DAQDaemon(
+            jobs(),
+            "lab",
+            directory=folder,
+            attrs={"operator": "anna"},
+            alarms={"disk": {"warn": 0}},
+        ) as daemon,
         serve(lambda: h5daq.connect(directory=folder), Place(), gate, Recent(folder)) as server,
     ):
         yield Run(daemon, folder, server, lines)

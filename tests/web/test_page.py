@@ -28,6 +28,14 @@ def show(browser, about):
     browser.run(f"h5daq.plots.add({json.dumps(about)})")
 
 
+def choose(browser, name):
+    """Click on an entry of the vault's tree, once it is there."""
+    buttons = "[...document.querySelectorAll('#tree button')]"
+    item = f"{buttons}.find((button) => button.innerText.endsWith('{name}'))"
+    browser.until(f"!!{item}")
+    browser.run(f"{item}.click()")
+
+
 def test_values_that_a_job_produced_appear_in_the_plot(run, browser):
     seen(browser, run.server.url)
     browser.until(f"{COLUMN.format('T', 'x')}.length > 20")
@@ -35,10 +43,10 @@ def test_values_that_a_job_produced_appear_in_the_plot(run, browser):
     with h5daq.connect(directory=run.folder) as client:
         path = client.request("flush", timeout=60.0)["file"]
     with h5py.File(path) as file:
-        written = dict(zip(file["tank/time"][:].round(4), file["tank/T"][:], strict=True))
+        written = dict(zip(file["tank/T"][:], file["tank/time"][:], strict=True))
     assert values == sorted(set(values))
     for time, value in zip(times, values, strict=True):
-        assert written[round(time / 1000, 4)] == value
+        assert time / 1000 == pytest.approx(written[value], abs=1e-5)
 
 
 def test_waveforms_waterfalls_and_images_are_drawn(run, browser):
@@ -58,9 +66,7 @@ def test_waveforms_waterfalls_and_images_are_drawn(run, browser):
 def test_a_comment_typed_in_the_page_lands_in_the_file(run, browser):
     name = run.scan("commented")
     seen(browser, run.control)
-    item = f"[...document.querySelectorAll('#tree button')].find((b) => b.innerText === '{name}')"
-    browser.until(f"!!{item}")
-    browser.run(f"{item}.click()")
+    choose(browser, name)
     browser.until("document.querySelector('#columns').innerText.includes('P1')")
     browser.write("#comment-user", "Ada")
     browser.write("#comment-text", "noise <b>gone</b> after 3 µs")
@@ -73,6 +79,23 @@ def test_a_comment_typed_in_the_page_lands_in_the_file(run, browser):
         assert [(bytes(user).decode(), bytes(text).decode()) for _, user, text in said] == [
             ("Ada", "noise <b>gone</b> after 3 µs")
         ]
+
+
+def test_a_comment_on_a_job_lands_in_the_file_of_the_run(run, browser):
+    seen(browser, run.control)
+    # By the tree, where the run is a directory and its jobs are datasets.
+    for name in ("lab", "tank"):
+        choose(browser, name)
+    browser.until("document.querySelector('#columns').innerText.includes('hPa')")
+    browser.write("#comment-text", "pump on")
+    browser.click("#comment-form button")
+    browser.until("document.querySelector('#comments').innerText.includes('pump on')")
+    with h5daq.connect(directory=run.folder) as client:
+        path = client.request("flush", timeout=60.0)["file"]
+    with h5py.File(path) as file:
+        beside = file.get(".h5daq/Comments/tank/Comment", ())
+        said = [*file["tank"].attrs.get("Comments", ()), *beside]
+        assert [text if isinstance(text, str) else text.decode() for text in said] == ["pump on"]
 
 
 def test_rows_of_a_vault_dataset_are_plotted_as_they_are_added(run, browser):
@@ -97,6 +120,11 @@ def test_the_page_shows_the_runs_attributes_and_signals_as_they_happen(run, brow
     browser.until(f"document.querySelector('#tree').innerText.includes('{name}')")
     browser.write("#log-filter", "nothing has this in it")
     assert browser.run(said) == ""
+
+
+def test_an_alarm_is_shown_as_long_as_it_is_raised(run, browser):
+    seen(browser, run.server.url)
+    browser.until("document.querySelector('#alarms .warn').textContent.includes('tank/p')")
 
 
 def test_without_a_token_the_page_can_only_look(run, browser):

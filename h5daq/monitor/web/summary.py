@@ -35,7 +35,8 @@ def run_facts(picture: Picture, now: float, trouble: str) -> dict[str, Any]:
         "journal_bytes": writer.journal_bytes, "disk_free": _rough(writer.disk_free, 3),
         "rows": picture.rows(), "rate": _rough(picture.rate(now), 3),
         "byte_rate": _rough(picture.byte_rate(now), 3), "lost": picture.lost(),
-        "alarms": alarms(picture),
+        "alarms": [{"level": a.level, "text": f"{a.where}: {a.text}".lstrip(": ")}
+                   for a in picture.alarms.worst()],
     }  # fmt: skip
 
 
@@ -48,15 +49,6 @@ def job_facts(job: JobPicture, now: float) -> dict[str, Any]:
         "rate": _rough(job.rate(now), 3), "last_time": job.last_time,
         "period": job.read_period, "mode": job.read_mode, "values": _values(job),
     }  # fmt: skip
-
-
-def alarms(picture: Picture) -> list[dict[str, str]]:
-    """Alarms that stand, as the picture has them; none where it knows of none."""
-    found = getattr(picture, "alarms", None) or {}
-    return [
-        {"level": str(getattr(alarm, "level", "")), "text": str(getattr(alarm, "text", alarm))}
-        for alarm in found.values()
-    ]
 
 
 def _values(job: JobPicture) -> dict[str, Any]:
