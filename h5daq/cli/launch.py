@@ -76,7 +76,8 @@ def _launch(args: Arguments) -> int:
     if args.attach:
         return _attach(launcher, args)
     sound = launcher.check()
-    if not sound and (launcher.posts[0].label in launcher.failures or not args.keep_going):
+    no_writer = launcher.posts[0].label in launcher.failures
+    if not sound and (no_writer or launcher.idle or not args.keep_going):
         return _report(launcher, args, "nothing was started")
     launcher.start()
     return _report(launcher, args, "the others run")

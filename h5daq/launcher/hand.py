@@ -96,15 +96,26 @@ class Hand:
         parcel = b"" if local else pack_parcel(self.post.config, self.post.sync, key)
         return self._ask("prepare", given=parcel)
 
+    def follow(self, requests: str) -> dict[str, Any]:
+        """Bring the configuration to one that runs, whose writer has moved to `requests`.
+
+        Raises
+        ------
+        ProcessFailed
+            If it does not go there.
+        """
+        parcel = pack_parcel(self.post.config, ()) if self.post.ssh else b""
+        return self._ask("follow", given=parcel, requests=requests)
+
     def begin(self, seconds: float = 60.0) -> dict[str, Any]:
-        """Start it; returns when it runs.
+        """Start it; returns when it runs, and has the writer's answer if there is one soon.
 
         Raises
         ------
         ProcessFailed
             If it ended at once: with what it said last.
         """
-        answer = self._ask("begin", timeout=seconds + 30, seconds=seconds)
+        answer = self._ask("begin", timeout=seconds + 60, seconds=seconds)
         if not answer["runs"]:
             said = answer["said"] or f"exit code {answer.get('code')}"
             raise ProcessFailed(f"it does not run: {said}\nIts log there: {answer['log']}")
