@@ -1,9 +1,9 @@
 """A run over machines with a network, an sshd and a disk of their own: what `h5daq launch` is for.
 
 The machines are those of a `Lab`. The first one launches and has the writer, the others have the
-instruments and an sshd; every one sees its own directory where its disk is, so that what was
-written where can be told apart. Getters count their readings on that disk, too: what was read can
-be held against what is in the files.
+instruments and an sshd. Each sees its own directory where its disk is, so that what was written
+where can be told apart, and has a wall clock that can be set. Getters count their readings on that
+disk, too: what was read can be held against what is in the files.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ import h5py
 import numpy as np
 
 import h5daq
+from benchmarks.fault_clock import Clock
 from benchmarks.fault_lab import Host, Lab, missing
 from benchmarks.fault_site import until
 
 __all__ = ["Fate", "HostSite", "host_site", "why_not"]
 
 ROOT = Path(h5daq.__file__).parents[1]
+HOOKS = ROOT / "benchmarks" / "fault_hooks"
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH')}:/usr/sbin")
 PORTS = {"data": 5572, "requests": 5570, "signals": 5571}
 
@@ -90,7 +92,10 @@ class Counter:
 """
 
 _SSH_CONFIG = """
+Host {impatient}
+  ConnectTimeout 3
 Host h*
+  ConnectTimeout 60
   User root
   IdentityFile {folder}/id
   IdentitiesOnly yes
@@ -165,6 +170,11 @@ class HostSite:
         other key, by its name.
     drain_timeout : float
         Seconds that a stop waits for rows.
+
+    Attributes
+    ----------
+    clocks : dict of str to Clock
+        Each machine's wall clock, which can be set.
     """
 
     def __init__(
@@ -175,11 +185,13 @@ class HostSite:
         self.here, *self.others = lab.hosts
         self.config, self.disk = folder / "lab.toml", folder / "disk"
         self.writer, self._drain_timeout = self.here.name, drain_timeout
+        self.clocks: dict[str, Clock] = {}
         self._sshds: list[subprocess.Popen[Any]] = []
         self._asker: subprocess.Popen[str] | None = None
         self.environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(self.disk / "state"),
-            "OPENBLAS_NUM_THREADS": "1",
+            **os.environ, "PYTHONPATH": f"{HOOKS}:{ROOT}", "OPENBLAS_NUM_THREADS": "1",
+            "XDG_STATE_HOME": str(self.disk / "state"),
+            "H5DAQ_FAULT_CLOCK": str(self.disk / "clock"),
         }  # fmt: skip
 
     # -- making --------------------------------------------------------------------------------
@@ -188,12 +200,13 @@ class HostSite:
         """Make disks, modules, keys and the configuration, and start the sshds."""
         for host in self.lab.hosts:
             self.disk_of(host.name).mkdir(parents=True)
+            self.clocks[host.name] = Clock(self.disk_of(host.name) / "clock")
         for path in (self.disk, self.folder / "towers"):
             path.mkdir()
         (self.folder / "towers" / "__init__.py").touch()
         (self.folder / "towers" / "reading.py").write_text(_GETTER)
         python = self.folder / "python"
-        kept = ["PYTHONPATH", "XDG_STATE_HOME", "OPENBLAS_NUM_THREADS"]
+        kept = ["PYTHONPATH", "XDG_STATE_HOME", "OPENBLAS_NUM_THREADS", "H5DAQ_FAULT_CLOCK"]
         given = " ".join(f"{name}={self.environment[name]}" for name in kept)
         python.write_text(f'#!/bin/sh\n{given} exec {sys.executable} "$@"\n')
         python.chmod(0o700)
@@ -231,11 +244,17 @@ class HostSite:
         public = (folder / "host_key.pub").read_text().split()[:2]
         names = [f"{host.name} {' '.join(public)}\n" for host in self.others]
         (folder / "known_hosts").write_text("".join(names))
-        (folder / "ssh_config").write_text(_SSH_CONFIG.format(folder=folder))
+        self.expect(None)
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for host in self.others:
             self._begin_sshd(host)
-        until(lambda: len(list(folder.glob("sshd-*.pid"))) == len(self.others), what="sshd")
+        until(lambda: len(list(folder.glob("sshd-*.pid"))) == len(self.others), 120.0, "sshd")
+
+    def expect(self, gone: Host | None) -> None:
+        """Have ssh give up that host soon, and no other one: a busy machine lets them all wait."""
+        name = "nobody" if gone is None else gone.name
+        text = _SSH_CONFIG.format(folder=self.folder, impatient=name)
+        (self.folder / "ssh_config").write_text(text)
 
     def _begin_sshd(self, host: Host) -> None:
         options = {
@@ -257,7 +276,7 @@ class HostSite:
     def mourn(self) -> None:
         """Wait for the sshds, which have ended with the lab."""
         for sshd in self._sshds:
-            sshd.wait(30)
+            sshd.wait(60)
 
     # -- commands ------------------------------------------------------------------------------
 
@@ -291,17 +310,18 @@ class HostSite:
 
     @property
     def ssh(self) -> str:
-        """The ssh of these machines, which soon gives up."""
-        return f"ssh -F {self.folder}/ssh_config -o ConnectTimeout=3"
+        """The ssh of these machines."""
+        return f"ssh -F {self.folder}/ssh_config"
 
     # -- looking -------------------------------------------------------------------------------
 
     def ask(self, verb: str = "status") -> dict[str, Any]:
         """What the writer answers, without a process for each question."""
         if self._asker is None:
+            command = self._at(self.here, [sys.executable, "-c", _ASKER])
             self._asker = self.lab.popen(
-                self.here, [sys.executable, "-c", _ASKER], env=self.environment, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self.folder,
+                self.here, command, env=self.environment, cwd=self.folder, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
         asker, endpoint = self._asker, f"tcp://{self.writer}:{PORTS['requests']}"
         assert asker.stdin is not None

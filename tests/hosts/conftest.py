@@ -9,15 +9,21 @@ import pytest
 from benchmarks.host_site import host_site, why_not
 
 JOBS = {
-    "h2": [{"group": "tower/h2", "read_period": 0.02}],
-    "h3": [{"group": "tower/h3", "read_period": 0.02}],
+    **{
+        name: [
+            {"group": f"tower/{name}", "read_period": 0.02},
+            {"group": f"aligned/{name}", "read_period": 0.1, "align": True},
+        ]
+        for name in ("h2", "h3")
+    },
     "h4": [
         {"group": f"slow/{overflow}", "read_period": 0.01, "width": 1000, "overflow": overflow,
          "buffer_bytes": 200_000}
         for overflow in ("spool", "drop-oldest")
     ],
 }  # fmt: skip
-"""Small rows on two machines; on the third more than a slow network could carry."""
+"""Small rows on two machines, some of them at whole tenths of seconds; on the third one more than
+a slow network could carry."""
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +40,10 @@ def site(machines):
     """The machines, with whole networks and the writer's place as it was at first."""
     machines.write_config(machines.here.name)
     yield machines
+    machines.expect(None)
     for host in machines.lab.hosts:
         machines.lab.heal(host)
+        machines.clocks[host.name].jump(-machines.clocks[host.name].offset)
 
 
 @pytest.fixture
