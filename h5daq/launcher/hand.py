@@ -59,7 +59,7 @@ class Hand:
         ProcessFailed
             If it can't be reached, or has no Python with the h5daq that is here.
         """
-        found = probe(self.shell, self.post.python)
+        found = probe(self.shell, self.post.python, self.post.files)
         self._check_versions(found.python, found.h5daq, found.why)
         odd = []
         if abs(found.clock) > MOST_CLOCK:
@@ -67,8 +67,8 @@ class Hand:
             odd.append(f"its clock is at least {abs(found.clock):.1f} s {way} the one here; "
                        "rows carry its time: set it by NTP")  # fmt: skip
         if found.free is not None and found.free < LEAST_FREE:
-            odd.append(f"only {found.free / 1e6:.0f} MB are free on its disk, where rows are kept "
-                       "that can't be delivered")  # fmt: skip
+            use = "the run's files go" if self.post.files else "rows are kept that can't be sent"
+            odd.append(f"only {found.free / 1e6:.0f} MB are free on its disk, where {use}")
         return odd
 
     def _check_versions(self, python: str, version: str, why: str) -> None:

@@ -138,3 +138,10 @@ def test_a_host_without_keys_is_told_how_to_come_by_them(mine, name, said):
     (mine / "lab.toml").write_text('[run]\n[security]\nkeys = "keys"\n')
     with pytest.raises(ConfigError, match=said):
         check_keys(load(mine / "lab.toml"), name)
+
+
+def test_the_disk_of_files_that_are_still_to_come_is_looked_at(tmp_path):
+    import sys
+
+    found = probe(LocalShell(), sys.executable, str(tmp_path / "not" / "yet"))
+    assert found.free > 0
