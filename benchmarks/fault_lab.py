@@ -32,7 +32,8 @@ def missing() -> str:
         return "network namespaces are Linux's"
     if os.geteuid() != 0:
         return "making network namespaces takes root"
-    tools = [f"{tool} ({package})" for tool, package in (("ip", "iproute2"), ("nft", "nftables"))
+    needed = {"ip": "iproute2", "tc": "iproute2", "nft": "nftables"}
+    tools = [f"{tool} ({package})" for tool, package in needed.items()
              if shutil.which(tool) is None]  # fmt: skip
     if tools:
         return f"not installed: {', '.join(tools)}"
@@ -137,8 +138,22 @@ class Lab:
         """The host hears and is heard no more, without a word: its peers have half-open links."""
         self._rule(host, "drop", "drop")
 
+    def part(self, one: Host, other: Host) -> None:
+        """These two hear each other no more; all others hear both."""
+        self.deafen(one, other)
+        self.deafen(other, one)
+
+    def limit(self, host: Host, kilobytes: float) -> None:
+        """The host sends at most so many kB/s; what it has to send waits in its kernel."""
+        rate = ["rate", f"{round(8 * kilobytes)}kbit", "burst", "16kb", "latency", "400ms"]
+        _run(["tc", "-n", host.namespace, "qdisc", "replace", "dev", "eth0", "root", "tbf", *rate])
+
+    def unlimit(self, host: Host) -> None:
+        """Undo `limit`."""
+        _run(["tc", "-n", host.namespace, "qdisc", "del", "dev", "eth0", "root"])
+
     def pass_all(self, host: Host) -> None:
-        """Undo `lose`, `deafen` and `isolate`."""
+        """Undo `lose`, `deafen`, `isolate`, and a `part` on this side."""
         _in(host.namespace, "nft", "flush", "ruleset")
 
     def _rule(self, host: Host, inward: str, outward: str = "") -> None:

@@ -25,7 +25,8 @@ Looks at every host of the configuration at once: is it reached, is this h5daq t
 getters be imported, is its clock right, is there room on its disk. Then starts the writer (here, or
 on writer.host) and on each host `h5daq host`, without a terminal and with a log of its own: they go
 on when the connection or this command ends. What runs already is left as it is, so the same
-command brings back a host that failed.
+command brings back a host that failed. Where writer.host was changed, hosts whose old writer is
+silent go to the new one; while it answers nothing is started, and what to do is said.
 
 ssh is the system's, without passwords: keys, agents, jump hosts and ~/.ssh/config count. A host
 needs Python with h5daq; the configuration and the modules in [hosts.X] sync are copied there before
@@ -76,7 +77,8 @@ def _launch(args: Arguments) -> int:
     if args.attach:
         return _attach(launcher, args)
     sound = launcher.check()
-    if not sound and (launcher.posts[0].label in launcher.failures or not args.keep_going):
+    no_writer = launcher.posts[0].label in launcher.failures
+    if not sound and (no_writer or launcher.idle or not args.keep_going):
         return _report(launcher, args, "nothing was started")
     launcher.start()
     return _report(launcher, args, "the others run")
@@ -169,10 +171,9 @@ def _how(state: dict[str, Any]) -> str:
 def _clock(clock: dict[str, float] | None) -> str:
     if not clock:
         return ""
-    # The writer's minus the host's: above zero the host is behind.
-    way = "behind" if clock["offset"] > 0 else "ahead of"
-    size, error = (1e3 * abs(clock[name]) for name in ("offset", "error"))
-    return f", clock {size:.3g} ms {way} the writer's (at most {error:.2g} ms off)"
+    from h5daq.monitor.words import clock as text
+
+    return f", clock {text(clock['offset'], clock['error'])}"
 
 
 def _launcher(config: Path, ssh: str, tell: Tell) -> Launcher:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import secrets
 import signal
+import socket
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +134,22 @@ def _worker(args: Arguments) -> int:
     spec = worker_spec(config, args.job, args.host, args.keys)
     setup_logging(**config.logging_arguments())
     print(f"reading {spec.job.group} for {spec.data}", flush=True)
-    return 1 if main(spec.to_bytes()) else 0
+    with _timing(config, spec):
+        return 1 if main(spec.to_bytes()) else 0
+
+
+def _timing(config: Config, spec: WorkerSpec) -> AbstractContextManager[object]:
+    """Compare this machine's clock with the writer's, where that can be another machine."""
+    from h5daq.daemon.described import writer_address
+    from h5daq.launcher.timing import Timing
+
+    requests, job = writer_address(config, "requests"), spec.job.group
+    if not requests.startswith("tcp://"):
+        return nullcontext()
+    host = next(t.host for t in config.jobs if t.group.strip("/") == job) or socket.gethostname()
+    timing = Timing(requests, host, job, spec.keys)
+    timing.start()
+    return timing
 
 
 def worker_spec(

@@ -20,19 +20,22 @@ _KEEP = 8
 
 
 class Offset(NamedTuple):
-    """The other clock minus ours, and by how much that may be wrong at most; in seconds."""
+    """The other clock minus ours, by how much that may be wrong at most, and the time that the
+    messages took there and back; in seconds."""
 
     offset: float
     error: float
+    delay: float
 
 
 class _Exchange(NamedTuple):
     heard: float
     offset: float
-    error: float
+    delay: float
 
     def at(self, now: float) -> Offset:
-        return Offset(self.offset, self.error + DRIFT * abs(now - self.heard))
+        error = self.delay / 2 + DRIFT * abs(now - self.heard)
+        return Offset(self.offset, error, self.delay)
 
 
 class ClockOffset:
@@ -64,9 +67,9 @@ class ClockOffset:
         delay = (heard - sent) - (answered - received)
         if not (heard >= sent and answered >= received and delay >= 0):
             return  # a clock was set meanwhile: this one tells nothing
-        new = _Exchange(heard, ((received - sent) + (answered - heard)) / 2, delay / 2)
+        new = _Exchange(heard, ((received - sent) + (answered - heard)) / 2, delay)
         known = self.at(heard)
-        if known is not None and abs(known.offset - new.offset) > known.error + new.error:
+        if known is not None and abs(known.offset - new.offset) > known.error + delay / 2:
             self._exchanges.clear()
         self._exchanges.append(new)
 

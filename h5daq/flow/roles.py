@@ -60,6 +60,7 @@ VAULT_CHANGING = (
 
 VERBS: dict[str, frozenset[Role]] = {
     "ping": _ALL,
+    "clock": frozenset({Role.WORKER}),
     "status": _READ,
     "peek": _READ,
     "flush": _COMMAND,

@@ -66,7 +66,7 @@ class HostAgent(Closing):
         self.place = Place(config.path, name)
         self._last = self.place.take(name=name, config=str(config.path), state="starting")
         self.crew = Crew(jobs, self._spec)
-        self._tie = Tie(config, jobs[0].group, self._redirect, shown)
+        self._tie = Tie(config, name, jobs[0].group, self._redirect, shown)
         self._writer_at: dict[str, Any] = {}
         self._run: str | None = None
 

@@ -59,7 +59,7 @@ class Hand:
         ProcessFailed
             If it can't be reached, or has no Python with the h5daq that is here.
         """
-        found = probe(self.shell, self.post.python)
+        found = probe(self.shell, self.post.python, self.post.files)
         self._check_versions(found.python, found.h5daq, found.why)
         odd = []
         if abs(found.clock) > MOST_CLOCK:
@@ -67,8 +67,8 @@ class Hand:
             odd.append(f"its clock is at least {abs(found.clock):.1f} s {way} the one here; "
                        "rows carry its time: set it by NTP")  # fmt: skip
         if found.free is not None and found.free < LEAST_FREE:
-            odd.append(f"only {found.free / 1e6:.0f} MB are free on its disk, where rows are kept "
-                       "that can't be delivered")  # fmt: skip
+            use = "the run's files go" if self.post.files else "rows are kept that can't be sent"
+            odd.append(f"only {found.free / 1e6:.0f} MB are free on its disk, where {use}")
         return odd
 
     def _check_versions(self, python: str, version: str, why: str) -> None:
@@ -96,15 +96,26 @@ class Hand:
         parcel = b"" if local else pack_parcel(self.post.config, self.post.sync, key)
         return self._ask("prepare", given=parcel)
 
+    def follow(self, requests: str) -> dict[str, Any]:
+        """Bring the configuration to one that runs, whose writer has moved to `requests`.
+
+        Raises
+        ------
+        ProcessFailed
+            If it does not go there.
+        """
+        parcel = pack_parcel(self.post.config, ()) if self.post.ssh else b""
+        return self._ask("follow", given=parcel, requests=requests)
+
     def begin(self, seconds: float = 60.0) -> dict[str, Any]:
-        """Start it; returns when it runs.
+        """Start it; returns when it runs, and has the writer's answer if there is one soon.
 
         Raises
         ------
         ProcessFailed
             If it ended at once: with what it said last.
         """
-        answer = self._ask("begin", timeout=seconds + 30, seconds=seconds)
+        answer = self._ask("begin", timeout=seconds + 60, seconds=seconds)
         if not answer["runs"]:
             said = answer["said"] or f"exit code {answer.get('code')}"
             raise ProcessFailed(f"it does not run: {said}\nIts log there: {answer['log']}")

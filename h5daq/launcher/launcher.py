@@ -8,13 +8,13 @@ kept with its reason, and does not keep the others from being looked at.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from h5daq.config import Config
-from h5daq.errors import H5daqError
+from h5daq.daemon.described import writer_address
+from h5daq.errors import H5daqError, ProcessFailed
 from h5daq.launcher.hand import Hand, ShellOf, ssh_shells
 from h5daq.launcher.hostkeys import host_key
 from h5daq.launcher.posts import Post, posts_of
@@ -25,7 +25,6 @@ Tell = Callable[[str, str], None]
 """Takes the label of a post and what there is to say of it."""
 
 _AT_ONCE = 32
-_ANSWER_SECONDS = 20.0
 
 
 class Launcher:
@@ -56,6 +55,7 @@ class Launcher:
     ) -> None:
         self.config = config
         self.failures: dict[str, str] = {}
+        self._left: set[str] = set()
         shells = shell_of or ssh_shells()
         self.hands = [Hand(post, shells(post)) for post in posts_of(config)]
         self._tell, self._lock = tell or (lambda _label, _text: None), threading.Lock()
@@ -79,9 +79,39 @@ class Launcher:
             key = host_key(self.config, hand.post)
         answer = hand.prepare(key)
         if answer["runs"]:
-            self.say(hand, f"runs already (process {answer['record'].get('pid')})")
+            self._check_running(hand, answer)
         else:
             self.say(hand, f"ready for {', '.join(answer['jobs']) or 'the rows of other hosts'}")
+
+    def _check_running(self, hand: Hand, answer: dict[str, Any]) -> None:
+        """What runs goes on; unless it feeds a writer at another place than the one here."""
+        record = answer["record"]
+        writer, text = record.get("writer") or {}, f"runs already (process {record.get('pid')})"
+        has, wanted = writer.get("requests"), self._requests
+        if not hand.post.name or has in (None, wanted):
+            changed = ", by an older configuration: for it to go by this one, stop it first"
+            self.say(hand, text + changed * bool(answer.get("changed")))
+        elif writer.get("answers"):
+            keys = f" --keys {self.config.keys}" if self.config.keys else ""
+            raise ProcessFailed(
+                f"it runs for the writer at {has}, which answers, and not for the one at {wanted} "
+                "that the configuration has now. To move the writer, stop that run first, then "
+                f"launch again: h5daq stop --connect {has}{keys}"
+            )
+        else:
+            self._left.add(hand.post.label)
+            self.say(hand, f"{text}; its writer at {has} is silent, and it will go to {wanted}")
+
+    @property
+    def _requests(self) -> str | None:
+        names = [hand.post.name for hand in self.hands if hand.post.name]
+        return writer_address(self.config, "requests") if names else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether a writer would have nothing to record, since all hosts failed."""
+        writer, *hosts = self.hands
+        return not writer.post.jobs and not any(map(self._can, hosts))
 
     def start(self) -> bool:
         """Start the writer, then the hosts that can be used; whether all run.
@@ -93,7 +123,6 @@ class Launcher:
         if writer.post.label in self.failures:
             return False
         self._each(hosts, self._begin)
-        self._each([hand for hand in hosts if self._can(hand)], self._meet)
         return not self.failures
 
     def _usable(self) -> list[Hand]:
@@ -103,21 +132,22 @@ class Launcher:
         return hand.post.label not in self.failures
 
     def _begin(self, hand: Hand) -> None:
-        answer = hand.begin()
-        if answer["begun"]:
+        if hand.post.label in self._left:
+            answer = hand.follow(str(self._requests))
+        else:
+            answer = hand.begin()
+        if answer.get("begun"):
             self.say(hand, f"runs: process {answer['record'].get('pid')}, log {answer['log']}")
+        if hand.post.name:
+            self._say_met(hand, answer["record"].get("writer") or {})
 
-    def _meet(self, hand: Hand) -> None:
-        """See that a host has heard the writer: a firewall may stand between them."""
-        writer: dict[str, Any] = {}
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while time.monotonic() < deadline:
-            writer = hand.state()["record"].get("writer") or {}
-            if writer.get("answers"):
-                self.say(hand, f"has the writer at {writer['requests']}")
-                return
-        self.say(hand, f"does not reach the writer at {writer.get('requests')} yet (a firewall?); "
-                       "its workers hold their rows until they do")  # fmt: skip
+    def _say_met(self, hand: Hand, writer: dict[str, Any]) -> None:
+        """Whether a host has heard the writer: a firewall may stand between them."""
+        if writer.get("answers"):
+            self.say(hand, f"has the writer at {writer['requests']}")
+        else:
+            self.say(hand, f"does not reach the writer at {writer.get('requests')} yet "
+                           "(a firewall?); its workers hold their rows until they do")  # fmt: skip
 
     # -- asking and stopping ---------------------------------------------------------------------
 

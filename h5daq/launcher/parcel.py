@@ -17,7 +17,7 @@ from pathlib import Path
 from h5daq.errors import StorageError
 from h5daq.jobs.spool_places import state_directory
 
-__all__ = ["CONFIG", "home_of", "pack_parcel", "unpack_parcel"]
+__all__ = ["CONFIG", "config_in", "home_of", "pack_parcel", "unpack_parcel", "write_config"]
 
 CONFIG = "h5daq.toml"
 """What the configuration is called there."""
@@ -95,3 +95,27 @@ def unpack_parcel(key: str, packed: bytes) -> Path:
     except (OSError, tarfile.TarError) as error:
         raise StorageError(f"{home}: what was sent can't be unpacked: {error}") from error
     return home
+
+
+def config_in(packed: bytes) -> bytes:
+    """The configuration in a parcel.
+
+    Raises
+    ------
+    StorageError
+        If it is none.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            file = tar.extractfile(CONFIG)
+            return file.read() if file else b""
+    except (KeyError, OSError, tarfile.TarError) as error:
+        raise StorageError(f"what was sent has no {CONFIG}: {error}") from error
+
+
+def write_config(key: str, packed: bytes) -> None:
+    """Put a parcel's configuration, and nothing else of it, in the place of the one there."""
+    path = home_of(key) / CONFIG
+    fresh = path.with_suffix(".new")
+    fresh.write_bytes(config_in(packed))
+    fresh.replace(path)

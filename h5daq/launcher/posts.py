@@ -39,6 +39,8 @@ class Post:
         Files and directories of Python modules to take along.
     config : Path
         The configuration, here.
+    files : str
+        The writer's: where the run's files will be there.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Post:
     jobs: tuple[str, ...]
     sync: tuple[Path, ...]
     config: Path
+    files: str = ""
 
     @property
     def label(self) -> str:
@@ -90,7 +93,8 @@ def _host(config: Config, name: str) -> Post:
 def _writer(config: Config) -> Post:
     name, groups = config.writer.host, _groups(config, None)
     if name is None or (name not in config.hosts and is_here(name)):
-        return Post("", "", sys.executable, groups, (), config.path)
+        here = str(config.directory)
+        return Post("", "", sys.executable, groups, (), config.path, here)
     if name not in config.hosts:
         raise ConfigError(
             f"{config.path}: writer.host = {name!r} is not this machine, and there is no table "
@@ -106,7 +110,8 @@ def _writer(config: Config) -> Post:
                 f"since the writer runs on {name}"
             )
     there = _host(config, name)
-    return Post("", there.ssh, there.python, groups, there.sync, config.path)
+    directory = config.run.directory
+    return Post("", there.ssh, there.python, groups, there.sync, config.path, directory)
 
 
 def _groups(config: Config, host: str | None) -> tuple[str, ...]:

@@ -27,7 +27,10 @@ try:
 except Exception as error:
     found["why"] = "%s: %s" % (type(error).__name__, error)
 try:
-    found["free"] = shutil.disk_usage(os.path.expanduser("~")).free
+    places = [os.path.abspath(os.path.expanduser(place)) for place in ("~", *sys.argv[1:])]
+    while not os.path.exists(places[-1]):
+        places[-1] = os.path.dirname(places[-1])
+    found["free"] = min(shutil.disk_usage(place).free for place in places)
 except OSError:
     found["free"] = None
 found["time"] = time.time()
@@ -46,7 +49,7 @@ class Found:
     why : str
         Why h5daq can't be imported.
     free : int or None
-        Free bytes on the disk of the user's home.
+        Free bytes on the disk of the user's home, or of the files if there are less.
     clock : float
         The least by which its clock differs from ours; seconds, above zero if it is ahead.
     """
@@ -59,8 +62,19 @@ class Found:
     clock: float
 
 
-def probe(shell: Shell, python: str, timeout: float = 30.0) -> Found:
+def probe(shell: Shell, python: str, files: str = "", timeout: float = 30.0) -> Found:
     """Look at a host.
+
+    Parameters
+    ----------
+    shell : Shell
+        The way there.
+    python : str
+        The Python there.
+    files : str
+        A directory there that files will go into; it need not be there yet.
+    timeout : float
+        Seconds to wait.
 
     Raises
     ------
@@ -68,7 +82,7 @@ def probe(shell: Shell, python: str, timeout: float = 30.0) -> Found:
         If it can't be reached, or has no such Python.
     """
     before = time.time()
-    done = shell.run([python, "-c", _SCRIPT], timeout=timeout)
+    done = shell.run([python, "-c", _SCRIPT, *filter(None, [files])], timeout=timeout)
     after = time.time()
     lines = [x for x in done.out.decode("utf-8", "replace").splitlines() if x.startswith(_MARK)]
     if done.code or not lines:

@@ -18,9 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from h5daq.errors import H5daqError
+from h5daq.errors import H5daqError, ProcessFailed
 from h5daq.jobs.surroundings import bare_environment
-from h5daq.launcher.parcel import CONFIG, home_of, unpack_parcel
+from h5daq.launcher.parcel import CONFIG, config_in, home_of, unpack_parcel, write_config
 from h5daq.launcher.place import Place
 
 __all__ = ["MARK", "VERBS", "main"]
@@ -33,31 +33,51 @@ _LOOK_SECONDS = 0.1
 
 def prepare(key: str, name: str, config: str = "") -> dict[str, Any]:
     """Take in a parcel and see whether the jobs could begin; nothing is touched that runs."""
-    place = _place(key, name, config)
+    place, sent = _place(key, name, config), b"" if config else sys.stdin.buffer.read()
     if place.taken:
-        return {"runs": True, **_state(place)}
-    # Not for the other verbs, which are asked for again and again: it takes longer than they do.
+        same = config or config_in(sent) == _config(key, config).read_bytes()
+        return {"runs": True, "changed": not same, **_state(place)}
+    # Imported only here: a small host pays dearly for it, and the other verbs need it not.
     from h5daq.config import load
+    from h5daq.launcher.keycheck import check_keys
 
-    path = Path(config) if config else unpack_parcel(key, sys.stdin.buffer.read()) / CONFIG
-    jobs = load(path).make_jobs(name or None)
+    found = load(Path(config) if config else unpack_parcel(key, sent) / CONFIG)
+    jobs = found.make_jobs(name or None)
+    check_keys(found, name, _sent_key(found.path, name, sent=not config))
     return {"runs": False, "jobs": [job.group for job in jobs]}
 
 
-def begin(key: str, name: str, config: str = "", seconds: float = 60.0) -> dict[str, Any]:
-    """Start a host's process and wait until it runs."""
+def begin(
+    key: str, name: str, config: str = "", seconds: float = 60.0, meet: float = 20.0
+) -> dict[str, Any]:
+    """Start a host's process and wait until it runs, and `meet` s for an answer of the writer."""
     place = _place(key, name, config)
     if place.taken:
+        _await(lambda: _answered(place), meet if name else 0.0)
         return {"runs": True, "begun": False, **_state(place)}
     process = _detach(place, _command(_config(key, config), name, sent=not config))
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        record = place.read()
-        if record.get("pid") == process.pid and record.get("state") == "running":
-            break
-        time.sleep(_LOOK_SECONDS)
+    _await(lambda: process.poll() is not None or _runs(place, process.pid), seconds)
+    _await(lambda: process.poll() is not None or _answered(place), meet if name else 0.0)
     code = process.poll()
     return {"runs": code is None, "begun": True, "code": code, **_state(place)}
+
+
+def follow(key: str, name: str, requests: str, config: str = "", seconds: float = 20.0) -> Any:
+    """Bring the configuration to a process that runs, and wait until it goes by it.
+
+    It does when its writer is silent, and has the `requests` endpoint of the new one.
+    """
+    place = _place(key, name, config)
+    if not config:
+        write_config(key, sys.stdin.buffer.read())
+    if not _await(lambda: _writer(place).get("requests") == requests, seconds):
+        said = _writer(place)
+        raise ProcessFailed(
+            f"it stays with the writer at {said.get('requests')}, which "
+            f"{'answers' if said.get('answers') else 'is silent'}; its log there: {place.log}"
+        )
+    _await(lambda: _answered(place), seconds)
+    return {"runs": place.taken, **_state(place)}
 
 
 def state(key: str, name: str, config: str = "") -> dict[str, Any]:
@@ -69,18 +89,18 @@ def state(key: str, name: str, config: str = "") -> dict[str, Any]:
 def end(key: str, name: str, config: str = "", seconds: float = 60.0) -> dict[str, Any]:
     """Tell it to end in order, and wait for that."""
     place = _place(key, name, config)
-    was, deadline = place.taken, time.monotonic() + seconds
+    was = place.taken
     if was:
         with suppress(ProcessLookupError, KeyError):
             os.kill(int(place.read()["pid"]), signal.SIGTERM)
-    while place.taken and time.monotonic() < deadline:
-        time.sleep(_LOOK_SECONDS)
+    _await(lambda: not place.taken, seconds)
     return {"was": was, "runs": place.taken, **_state(place)}
 
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "prepare": prepare,
     "begin": begin,
+    "follow": follow,
     "state": state,
     "end": end,
 }
@@ -94,6 +114,28 @@ def _place(key: str, name: str, config: str) -> Place:
     return Place(_config(key, config), name)
 
 
+def _await(holds: Callable[[], bool], seconds: float) -> bool:
+    """Wait until it holds; whether it did in time."""
+    deadline = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    return held
+
+
+def _runs(place: Place, pid: int) -> bool:
+    record = place.read()
+    return record.get("pid") == pid and record.get("state") == "running"
+
+
+def _writer(place: Place) -> dict[str, Any]:
+    """What a host's process says of its writer."""
+    return place.read().get("writer") or {}
+
+
+def _answered(place: Place) -> bool:
+    return bool(_writer(place).get("answers"))
+
+
 def _state(place: Place) -> dict[str, Any]:
     said = "" if place.taken else place.tail(place.console)
     return {"record": place.read(), "log": str(place.log), "said": said}
@@ -103,9 +145,14 @@ def _command(config: Path, name: str, sent: bool) -> list[str]:
     if not name:
         return ["run", str(config), "--quiet"]
     words = ["host", "--config", str(config), "--name", name]
+    key = _sent_key(config, name, sent)
+    return [*words, "--keys", key] if key else words
+
+
+def _sent_key(config: Path, name: str, sent: bool) -> str | None:
+    """The key that came in the parcel, whatever the configuration says of other machines."""
     key = config.parent / "keys" / f"{name}.key"
-    # It came in the parcel, whatever the configuration says of places on other machines.
-    return [*words, "--keys", str(key)] if sent and key.exists() else words
+    return str(key) if sent and name and key.exists() else None
 
 
 def _detach(place: Place, words: list[str]) -> subprocess.Popen[bytes]:

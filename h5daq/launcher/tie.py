@@ -19,8 +19,8 @@ from h5daq.client import Client
 from h5daq.config import Config, load
 from h5daq.daemon.described import reachable, writer_address
 from h5daq.errors import ConfigError, H5daqError, NoAnswer
-from h5daq.flow.clock_offset import ClockOffset
 from h5daq.flow.wire import encode
+from h5daq.launcher.timing import LOOK_SECONDS, Timekeeper
 from h5daq.logs import SendingHandler
 from h5daq.transports.locks import ClientKeys
 from h5daq.transports.zmq import WorkerLink
@@ -29,7 +29,6 @@ __all__ = ["Tie"]
 
 log = logging.getLogger("h5daq.host")
 
-_LOOK_SECONDS, _ASK_SECONDS = 2.0, 2.0
 _MOST_LINES = 200
 """Log lines that wait for the writer; older ones stand in the host's own log only."""
 
@@ -41,6 +40,8 @@ class Tie(threading.Thread):
     ----------
     config : Config
         Says where it is.
+    name : str
+        This host's name in it.
     job : str
         A job of this host, in whose name log lines are sent: that is what its key permits.
     moved : callable
@@ -57,6 +58,7 @@ class Tie(threading.Thread):
     def __init__(
         self,
         config: Config,
+        name: str,
         job: str,
         moved: Callable[[str, str], None],
         keys: ClientKeys | None = None,
@@ -72,7 +74,7 @@ class Tie(threading.Thread):
         self._inc = secrets.randbits(64)
         self._handler = SendingHandler(job, self._send)
         self._ending = threading.Event()
-        self._clock = ClockOffset()
+        self._times = Timekeeper(name, job)
         self.state: dict[str, Any] = {"requests": requests, "answers": None, "seen": None}
         logging.getLogger("h5daq").addHandler(self._handler)
 
@@ -84,7 +86,7 @@ class Tie(threading.Thread):
             except (H5daqError, OSError) as error:
                 log.warning("the writer can't be asked: %s", error)
             self._flush()
-            self._ending.wait(_LOOK_SECONDS)
+            self._ending.wait(LOOK_SECONDS)
 
     def close(self) -> None:
         """Send the last lines and let go."""
@@ -101,10 +103,7 @@ class Tie(threading.Thread):
     def _look(self) -> None:
         requests = self.state["requests"]
         try:
-            sent = time.monotonic()
-            answer = self._client.request("ping", timeout=_ASK_SECONDS)
-            # By a clock of ours that nobody sets; one time of the writer's stands for both.
-            self._clock.take(sent, answer["time"], answer["time"], time.monotonic())
+            answer = self._times.exchange(self._client)
         except NoAnswer:
             self._silence()
             return
@@ -161,12 +160,9 @@ class Tie(threading.Thread):
 
     @property
     def clock(self) -> dict[str, float] | None:
-        """``offset``: the writer's clock minus this machine's, and its greatest ``error``; s."""
-        now = time.monotonic()
-        found = self._clock.at(now)
-        if found is None:
-            return None
-        return {"offset": found.offset + now - time.time(), "error": found.error}
+        """``offset``: the writer's clock minus this machine's, its greatest ``error``, ``delay``;
+        seconds."""
+        return self._times.told
 
     # -- our lines -------------------------------------------------------------------------------
 

@@ -47,6 +47,11 @@ _WRITER_GAUGES = {
     "disk_free": ("h5daq_disk_free_bytes", "Free bytes where the files are"),
 }
 
+_CLOCK_GAUGES = {
+    "offset": ("h5daq_clock_offset_seconds", "The writer's clock minus the host's"),
+    "error": ("h5daq_clock_offset_error_seconds", "By how much that may be wrong at most"),
+}
+
 
 _LEVELS = {"warn": 1.0, "alarm": 2.0}
 
@@ -90,6 +95,7 @@ class RunCollector:
             return
         yield self._gauge("h5daq_up", "Whether the writer answers", 1.0)
         yield from self._of_run(status["run"], status["writer"])
+        yield from self._of_clocks(status.get("clocks") or {})
         yield from self._of_jobs(status["jobs"])
         yield from self._of_alarms(status.get("alarms") or [], status["writer"])
         if self._values:
@@ -112,6 +118,13 @@ class RunCollector:
         for cause, count in (writer.get("refused") or {}).items():
             refused.add_metric([cause], count)
         yield refused
+
+    def _of_clocks(self, clocks: Mapping[str, Any]) -> Iterator[Any]:
+        for key, (name, text) in _CLOCK_GAUGES.items():
+            family = self._gauge(name, text, labels=["host"])
+            for host, told in clocks.items():
+                family.add_metric([host], told[key])
+            yield family
 
     def _of_jobs(self, jobs: Mapping[str, Any]) -> Iterator[Any]:
         for key, (name, text) in _JOB_COUNTS.items():

@@ -121,6 +121,7 @@ class Picture:
             self._forget_run()
         self.writer.take_run(run)
         self.writer.take_writer(writer)
+        self.writer.take_clocks(as_map(reply, "clocks"))
         self._bytes.count(self.writer.bytes, now)
         if self.writer.disk_free is not None:
             self._room.count(self.writer.disk_free, now)

@@ -9,7 +9,7 @@ terminal, numbers never anything.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Group
@@ -19,6 +19,7 @@ from h5daq.monitor import words
 from h5daq.monitor.frame import ALARMING, Frame, alarm_lines, lost_text, state_text
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.picture import Picture
+from h5daq.monitor.writer import ClockPicture
 
 __all__ = ["summary"]
 
@@ -30,6 +31,9 @@ INDENT = 12
 LEAST_NAME = 14
 FIRST_TO_GO = ("produced", "in file", "held", "newest")
 MOST_ALARMS = 20
+OLD_SECONDS = 15.0
+"""A clock is told every two seconds."""
+
 MOST_NAMED = 8
 """Jobs that are named at the end as needing a look."""
 
@@ -65,6 +69,7 @@ def _facts(picture: Picture, now: float, frame: Frame) -> Iterator[Text]:
     writer = picture.writer
     yield _fact("file", _tail(writer.file or "none yet", frame.width - INDENT), "", frame)
     yield from _wrapped("writer", _writer_facts(picture, now), frame)
+    yield from _clocks(writer.clocks, frame)
     if writer.insecure:
         yield _fact("insecure", "tcp without keys: anybody may use it", "yellow", frame)
     if writer.trouble:
@@ -86,6 +91,16 @@ def _writer_facts(picture: Picture, now: float) -> list[str]:
         f"journal {words.size(writer.journal_bytes)} waiting",
         "disk unknown" if writer.disk_free is None else f"disk {words.size(writer.disk_free)} free",
     ]
+
+
+def _clocks(clocks: Mapping[str, ClockPicture], frame: Frame) -> Iterator[Text]:
+    """How the clocks of other hosts are to the writer's."""
+    parts = []
+    for host, clock in sorted(clocks.items()):
+        old = f", {words.duration(clock.age)} ago" if clock.age > OLD_SECONDS else ""
+        parts.append(f"{words.clean(host, 40)} {words.clock(clock.offset, clock.error)}{old}")
+    if parts:
+        yield from _wrapped("clocks", parts, frame)
 
 
 def _fact(title: str, text: str, style: str, frame: Frame) -> Text:

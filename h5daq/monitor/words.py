@@ -10,7 +10,17 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["clean", "count", "duration", "lateness", "shape", "size", "sparkline", "value"]
+__all__ = [
+    "clean",
+    "clock",
+    "count",
+    "duration",
+    "lateness",
+    "shape",
+    "size",
+    "sparkline",
+    "value",
+]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-:=+*#"
@@ -94,6 +104,25 @@ def lateness(milliseconds: float) -> str:
     if milliseconds < 1.0:
         return f"{1000 * milliseconds:.0f} µs"
     return f"{milliseconds:.3g} ms" if milliseconds < 1000.0 else f"{milliseconds / 1000:.3g} s"
+
+
+def clock(offset: float, error: float) -> str:
+    """How a clock is to the writer's.
+
+    Parameters
+    ----------
+    offset : float
+        The writer's minus it; seconds.
+    error : float
+        By how much that may be wrong at most; seconds.
+
+    Examples
+    --------
+    >>> clock(0.00021, 0.0004), clock(-3.5, 0.001)
+    ('210 µs behind (±400 µs)', '3.5 s ahead (±1 ms)')
+    """
+    way = "behind" if offset > 0 else "ahead"
+    return f"{lateness(1e3 * abs(offset))} {way} (±{lateness(1e3 * error)})"
 
 
 def value(entry: Any) -> str:

@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-__all__ = ["WriterPicture", "as_map"]
+__all__ = ["ClockPicture", "WriterPicture", "as_map"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPicture:
+    """A host's clock: the writer's minus it, by how much that may be wrong, since when it is told;
+    seconds."""
+
+    offset: float
+    error: float
+    age: float
 
 
 @dataclass(slots=True)
@@ -35,6 +45,7 @@ class WriterPicture:
     insecure: bool = False
     refused: dict[str, int] = field(default_factory=dict)
     messages: dict[str, int] = field(default_factory=dict)
+    clocks: dict[str, ClockPicture] = field(default_factory=dict)
 
     def take_run(self, told: Mapping[str, Any]) -> None:
         """The reply's part about the run."""
@@ -60,6 +71,15 @@ class WriterPicture:
         for name in ("refused", "messages"):
             counts = as_map(told, name)
             setattr(self, name, {str(k): int(n) for k, n in counts.items() if _is_real(n)})
+
+    def take_clocks(self, told: Mapping[str, Any]) -> None:
+        """The reply's part about the clocks of hosts."""
+        self.clocks = {}
+        for host, clock in told.items():
+            known = clock if isinstance(clock, Mapping) else {}
+            values = [_real(known, name) for name in ("offset", "error", "age")]
+            if None not in values:
+                self.clocks[str(host)] = ClockPicture(*(value or 0.0 for value in values))
 
 
 def as_map(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:

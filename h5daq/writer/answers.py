@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from h5daq.errors import RequestError
+from h5daq.errors import JobValueError, RequestError
 from h5daq.flow.requests import ErrorCode
 from h5daq.writer.desk import Desk
 
@@ -57,6 +57,7 @@ class Answers:
         self._begin_stop, self._stopped = begin_stop, stopped
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "ping": lambda _: self._ping(),
+            "clock": self.clock,
             "status": lambda _: self._status(),
             "flush": lambda _: self._flush(),
             "stop": self._stop,
@@ -79,6 +80,28 @@ class Answers:
             known = ", ".join(sorted(self._verbs))
             raise _refusal(ErrorCode.UNKNOWN_VERB, f"no verb {verb!r}; this writer knows {known}")
         return self._verbs[verb](args)
+
+    def clock(self, args: dict[str, Any], user: str = "") -> dict[str, Any]:
+        """The times of this exchange, and the news of the ones before it are heard.
+
+        Parameters
+        ----------
+        args : dict
+            What the host has found, see `ClockRows.take`.
+        user : str
+            The public key by which it came.
+
+        Raises
+        ------
+        RequestError
+            If that makes no sense.
+        """
+        received = time.time()
+        try:
+            self._desk.hear_clock(args, user)
+        except JobValueError as error:
+            raise _refusal(ErrorCode.BAD_ARGUMENT, f"clock: {error}") from error
+        return {"received": received, **self._ping(), "answered": time.time()}
 
     def _ping(self) -> dict[str, Any]:
         return {"time": time.time(), **self._desk.endpoints}

@@ -21,6 +21,7 @@ from h5daq.flow.requests import ErrorCode
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.writer.accounts import Account, Stood
+from h5daq.writer.clocks import ClockRows
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.intake import Intake
 from h5daq.writer.releases import Releases
@@ -68,6 +69,7 @@ class Desk:
         """Why a stop has left rows in the journal, instead of bringing them into the files."""
         self.vault: VaultDesk | None = None
         self.alarms: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]] = lambda: ({}, [])
+        self.clocks: ClockRows | None = None
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -178,6 +180,11 @@ class Desk:
         change = self._publisher.newest.get(job)
         return None if change is None else change.batch.last_row(change.schema, _PEEK_ELEMENTS)
 
+    def hear_clock(self, told: dict[str, Any], user: str) -> None:
+        """A host tells of its clock. Raises `JobValueError` for what makes no sense."""
+        if self.clocks is not None:
+            self.clocks.take(told, user)
+
     def file_state(self) -> dict[str, Any]:
         """The newest file: name and planned end."""
         files = self._ledger.files
@@ -204,6 +211,7 @@ class Desk:
             },
             "writer": {**self._writer_status(), **of_writer},
             "alarms": alarms,
+            "clocks": self.clocks.status() if self.clocks is not None else {},
             "jobs": {
                 **{job: _unwelcome(why) for job, why in self._intake.unwelcome.items()},
                 **{job: self._job_status(job) for job in self.job_names()},

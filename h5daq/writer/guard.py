@@ -117,6 +117,21 @@ class Guard:
         self._count(self._name(user), verb, why)
         raise NotAllowed(ErrorCode.NOT_ALLOWED, ErrorCode.NOT_ALLOWED.wire_name, why)
 
+    def check_speaker(self, user: str, job: str) -> None:
+        """Let a word on the clock of a job's host pass.
+
+        Raises
+        ------
+        NotAllowed
+            If the key may not send what is that job's.
+        """
+        if self.may_send(user, job):
+            return
+        key = self._keys.get(user)
+        why = self._gone(user) if key is None else refusal(key, f"speak for job {job[:200]!r}")
+        self._count(self._name(user), "clock", why)
+        raise NotAllowed(ErrorCode.NOT_ALLOWED, ErrorCode.NOT_ALLOWED.wire_name, why)
+
     # -- the door, from its own thread ---------------------------------------------------------
 
     def _admits(self, user: str, address: str) -> bool:

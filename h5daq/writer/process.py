@@ -29,6 +29,7 @@ from h5daq.transports.private import keep_alive
 from h5daq.transports.zmq import WriterPort
 from h5daq.writer.alerting import Alerting
 from h5daq.writer.answers import Answers
+from h5daq.writer.clocks import ClockRows
 from h5daq.writer.committer import Committer, Publisher
 from h5daq.writer.desk import Desk
 from h5daq.writer.ending import Ending
@@ -180,6 +181,7 @@ class Writer:
             settings, self.desk, self.journal, builder, self.committer, self.store, self.publisher
         )
         self.desk.alarms = self.alerting.status
+        self.desk.clocks = ClockRows(self._ledger, self.own)
         self.vault = self._make_vault()
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(

@@ -123,16 +123,20 @@ class Replies:
 
     def _result(self, asked: Asked, request: Request) -> Any:
         self._check_rate(asked.identity)
-        self._check_key(asked.user, request.verb)
+        self._check_key(asked.user, request.verb, request.args)
+        if request.verb == "clock":
+            return self._answers.clock(request.args, asked.user)
         result = self._answers.answer(request.verb, request.args)
         if isinstance(result, Later):
             self._check_waiting(asked.identity)
         return result
 
-    def _check_key(self, user: str, verb: str) -> None:
+    def _check_key(self, user: str, verb: str, args: dict[str, Any] | None = None) -> None:
         try:
             if self._guard is not None:
                 self._guard.check_verb(user, verb)
+            if self._guard is not None and verb == "clock":
+                self._guard.check_speaker(user, str((args or {}).get("job")))
         except NotAllowed:
             self._refused["key"] += 1
             raise

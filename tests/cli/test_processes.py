@@ -107,6 +107,8 @@ def test_a_writer_and_two_workers_started_by_hand_record_every_row(
     writer = start("writer", hand)
     second = start("worker", hand, "--job", "/b/deep")
     wait_until(lambda: rows("a") > 30 and rows("b/deep") > 30)
+    with h5daq.connect(directory=data) as client:  # each compares its clock with the writer's
+        wait_until(lambda: list(client.status()["clocks"]) == [socket.gethostname()])
     assert first.end(signal.SIGTERM) == cli.DONE, first.err
     wait_until(lambda: rows("b/deep") > 60)
     assert writer.end(signal.SIGINT) == cli.DONE, writer.err

@@ -32,6 +32,7 @@ VAULT_CHANGING = (
 
 EXPECTED = {
     "ping": {"worker", "operator", "monitor"},
+    "clock": {"worker"},
     "status": {"operator", "monitor"},
     "peek": {"operator", "monitor"},
     "flush": {"operator"},

@@ -1,205 +1,85 @@
-"""Machines with a network and an sshd of their own: what `h5daq launch` is made for.
+"""Machines with a network, a disk and an sshd of their own: what `h5daq launch` is made for.
 
-The first one has the writer and launches, the others have the instruments. They share this
-machine's disk, so that a test can read what each of them wrote.
+They are made once for all tests of a module, and so is the run on them: a test that needs it begun
+begins it where it is not. Afterwards networks are whole again, whatever a test has done to them.
 """
-
-import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-import h5daq
-from benchmarks.fault_lab import Lab, missing
+from benchmarks.host_site import host_site, why_not
 
-ROOT = Path(h5daq.__file__).parents[1]
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH')}:/usr/sbin")
-
-CONFIG = """
-[run]
-name = "towers"
-directory = "data"
-write_period = 0.5
-drain_timeout = 20
-
-[writer]
-host = "h1"
-data = "tcp://*:5572"
-requests = "tcp://*:5570"
-signals = "tcp://*:5571"
-
-[security]
-keys = "keys"
-"""
-
-HOST = """
-[hosts.{name}]
-ssh = "{name}"
-python = "{python}"
-sync = ["towers"]
-
-[[jobs]]
-group = "tower/{name}"
-host = "{name}"
-getter = "towers.reading:Counter"
-args = {{ folder = "{folder}" }}
-read_period = 0.02
-columns = [{{ label = "pid", dtype = "i8" }}, {{ label = "n", dtype = "i8" }}]
-"""
-
-COUNTER = """
-import os
-from pathlib import Path
+JOBS = {
+    **{
+        name: [
+            {"group": f"tower/{name}", "read_period": 0.02},
+            {"group": f"aligned/{name}", "read_period": 0.1, "align": True},
+        ]
+        for name in ("h2", "h3")
+    },
+    "h4": [
+        {"group": f"slow/{overflow}", "read_period": 0.01, "width": 1000, "overflow": overflow,
+         "buffer_bytes": 200_000}
+        for overflow in ("spool", "drop-oldest")
+    ],
+}  # fmt: skip
+"""Small rows on two machines, some of them at whole tenths of seconds; on the third one more than
+a slow network could carry."""
 
 
-class Counter:
-    '''Counts its readings, also on disk: what was read can be held against what was kept.'''
-
-    def __init__(self, folder):
-        self.n = -1
-        self.pid = os.getpid()
-        self.path = Path(folder, str(self.pid))
-
-    def __call__(self):
-        self.n += 1
-        self.path.write_text(str(self.n))
-        return self.pid, self.n
-"""
-
-SSH_CONFIG = """
-Host {impatient}
-  ConnectTimeout 3
-Host h*
-  ConnectTimeout 60
-  User root
-  IdentityFile {folder}/id
-  IdentitiesOnly yes
-  UserKnownHostsFile {folder}/known_hosts
-  StrictHostKeyChecking yes
-"""
-
-
-def why_not():
-    """Why there can be no such machines here; empty if there can."""
-    return missing() or ("" if SSHD else "not installed: sshd (openssh-server)")
-
-
-class Site:
-    """A lab with sshd, and a configuration for it."""
-
-    def __init__(self, folder, lab):
-        self.folder, self.lab = folder, lab
-        self._sshds = []
-        self.here, *self.others = lab.hosts
-        self.config, self.data, self.read = (
-            folder / "lab.toml", folder / "data", folder / "read",
-        )  # fmt: skip
-        self.environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"),
-        }  # fmt: skip
-
-    def make(self):
-        for each in ("read", "towers"):
-            (self.folder / each).mkdir()
-        (self.folder / "towers" / "__init__.py").touch()
-        (self.folder / "towers" / "reading.py").write_text(COUNTER)
-        python = self.folder / "python"
-        kept = ["PYTHONPATH", "XDG_STATE_HOME"]
-        given = " ".join(f"{name}={self.environment[name]}" for name in kept)
-        python.write_text(f'#!/bin/sh\n{given} exec {sys.executable} "$@"\n')
-        python.chmod(0o700)
-        hosts = [HOST.format(name=h.name, python=python, folder=self.read) for h in self.others]
-        self.config.write_text(CONFIG + "".join(hosts))
-        self._make_ssh()
-        done = self.h5daq("keys", "init", self.folder / "keys")
-        assert done.returncode == 0, done.stderr
-
-    def _make_ssh(self):
-        folder = self.folder
-        for name in ("id", "host_key"):
-            subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
-            )
-        public = (folder / "host_key.pub").read_text().split()[:2]
-        names = [f"{host.name} {' '.join(public)}\n" for host in self.others]
-        (folder / "known_hosts").write_text("".join(names))
-        self.expect(None)
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        for host in self.others:
-            self._begin_sshd(host)
-
-    def expect(self, gone):
-        """Have ssh give up that host soon, and no other one."""
-        name = "nobody" if gone is None else gone.name
-        text = SSH_CONFIG.format(folder=self.folder, impatient=name)
-        (self.folder / "ssh_config").write_text(text)
-
-    def _begin_sshd(self, host):
-        options = {
-            "ListenAddress": host.address, "HostKey": self.folder / "host_key",
-            "AuthorizedKeysFile": self.folder / "id.pub", "PermitRootLogin": "prohibit-password",
-            "PasswordAuthentication": "no", "UsePAM": "no", "StrictModes": "no",
-            "PidFile": self.folder / f"sshd-{host.name}.pid",
-        }  # fmt: skip
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        with open(self.folder / f"sshd-{host.name}.log", "wb") as log:
-            sshd = self.lab.popen(host, [SSHD, "-D", "-e", "-f", "/dev/null", *words], stderr=log)
-        self._sshds.append(sshd)
-
-    def listening(self):
-        """Whether all sshds are up."""
-        return len(list(self.folder.glob("sshd-*.pid"))) == len(self.others)
-
-    def mourn(self):
-        """Wait for the sshds, which end with the lab."""
-        for sshd in self._sshds:
-            sshd.wait(60)
-
-    def h5daq(self, *words):
-        """A command on the first host, to its end."""
-        command = [sys.executable, "-m", "h5daq", *map(str, words)]
-        return self.lab.run(self.here, command, check=False, env=self.environment, cwd=self.folder)
-
-    def launch(self, *words):
-        """`h5daq launch` with these options."""
-        return self.h5daq("launch", self.config, *words, "--ssh", self.ssh)
-
-    @property
-    def ssh(self):
-        """The ssh of these machines."""
-        return f"ssh -F {self.folder}/ssh_config"
-
-    def rows(self):
-        """How many rows of each host are committed."""
-        told = self.h5daq("status", "--connect", "tcp://h1:5570", "--keys", "keys", "--json")
-        jobs = json.loads(told.stdout)["jobs"] if told.returncode == 0 else {}
-        return {host.name: jobs.get(f"tower/{host.name}", {}).get("rows", 0)
-                for host in self.others}  # fmt: skip
-
-    def record(self, name):
-        """What the process of a host, or the run (`writer`), says of itself."""
-        kind = name if name == "writer" else f"host-{name}"
-        for path in (self.folder / "state" / "h5daq" / "hosts").glob(f"{kind}-*/record.json"):
-            return json.loads(path.read_text())
-        return {}
-
-    def hears_the_writer(self, name):
-        """Whether a host's process has an answer from the writer; None if it says nothing."""
-        return (self.record(name).get("writer") or {}).get("answers")
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    """Four machines: the first one launches, three have instruments."""
+    if why_not():
+        pytest.skip(why_not())
+    with host_site(tmp_path_factory.mktemp("site"), 4, JOBS) as made:
+        yield made
 
 
 @pytest.fixture
-def site(request, tmp_path, wait_until):
-    """As many machines as the test says: one launches, the others have instruments."""
-    if why_not():
-        pytest.skip(why_not())
-    with Lab(request.param) as lab:
-        made = Site(tmp_path, lab)
-        made.make()
-        wait_until(made.listening, what="sshd")
-        yield made
-    made.mourn()
+def site(machines):
+    """The machines, with whole networks and the writer's place as it was at first."""
+    machines.write_config(machines.here.name)
+    yield machines
+    machines.expect(None)
+    for host in machines.lab.hosts:
+        machines.lab.heal(host)
+        machines.clocks[host.name].jump(-machines.clocks[host.name].offset)
+
+
+@pytest.fixture
+def running(site, wait_until):
+    """The run on all machines."""
+    if not all(site.hears(host.name) for host in site.others) or not site.ask()["jobs"]:
+        begun = site.launch()
+        assert begun.returncode == 0, begun.stdout + begun.stderr
+    wait_until(lambda: all(site.rows(group) > 5 for _, group in site.groups))
+    return site
+
+
+@pytest.fixture
+def stopped(site):
+    """The machines, with nothing that runs."""
+    if any(site.record(host.name).get("state", "ended") != "ended" for host in site.others):
+        end(site)
+    return site
+
+
+def end(site):
+    done = site.stop("--drain-timeout", "1")
+    assert done.returncode == 0 or "no answer" in done.stderr, done.stdout + done.stderr
+
+
+@pytest.fixture
+def settle(wait_until):
+    """`settle(site)`: rest until nothing is under way, and give the account of each job."""
+
+    def rest(site):
+        site.ask("pause")
+        wait_until(lambda: all(job["state"] == "paused" for job in site.ask()["jobs"].values()))
+        wait_until(lambda: not any(job["held"] for job in site.ask()["jobs"].values()))
+        site.ask("flush")
+        fates = {group: site.fate(name, group) for name, group in site.groups}
+        site.ask("resume")
+        return fates
+
+    return rest

@@ -7,9 +7,11 @@ import tarfile
 import pytest
 
 import h5daq
-from h5daq.errors import ProcessFailed, StorageError
+from h5daq.config import load
+from h5daq.errors import ConfigError, ProcessFailed, StorageError
 from h5daq.launcher.hand import Hand
-from h5daq.launcher.parcel import home_of, pack_parcel, unpack_parcel
+from h5daq.launcher.keycheck import check_keys
+from h5daq.launcher.parcel import config_in, home_of, pack_parcel, unpack_parcel, write_config
 from h5daq.launcher.posts import Post
 from h5daq.launcher.probe import probe
 from h5daq.launcher.shell import Done, LocalShell, SshShell
@@ -113,3 +115,33 @@ def test_a_parcel_that_reaches_beyond_its_directory_is_refused(mine):
     with pytest.raises(StorageError, match="can't be unpacked"):
         unpack_parcel("k2", evil.getvalue())
     assert files(home) == ["h5daq.toml"]
+
+
+def test_a_configuration_alone_takes_the_place_of_the_one_there(mine):
+    home = unpack_parcel("k3", pack_parcel(mine / "lab.toml", [mine / "mylab"]))
+    (mine / "lab.toml").write_text("[run]\nname = 'moved'\n")
+    write_config("k3", pack_parcel(mine / "lab.toml", []))
+    assert "moved" in (home / "h5daq.toml").read_text()
+    assert files(home) == ["h5daq.toml", "mylab/sensors.py"]
+
+
+@pytest.mark.parametrize("packed", [b"", b"no tar"])
+def test_a_parcel_without_a_configuration_is_refused(packed):
+    with pytest.raises(StorageError, match=r"has no h5daq\.toml"):
+        config_in(packed)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("pi1", r"copy pi1\.key here"), ("", "h5daq keys init")]
+)
+def test_a_host_without_keys_is_told_how_to_come_by_them(mine, name, said):
+    (mine / "lab.toml").write_text('[run]\n[security]\nkeys = "keys"\n')
+    with pytest.raises(ConfigError, match=said):
+        check_keys(load(mine / "lab.toml"), name)
+
+
+def test_the_disk_of_files_that_are_still_to_come_is_looked_at(tmp_path):
+    import sys
+
+    found = probe(LocalShell(), sys.executable, str(tmp_path / "not" / "yet"))
+    assert found.free > 0

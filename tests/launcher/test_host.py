@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import psutil
 import pytest
+import xarray
 
 from h5daq import cli
 from h5daq.launcher.place import Place
@@ -23,19 +24,26 @@ def record(config, name):
 
 
 def test_two_hosts_feed_one_writer_and_end_with_its_run(
-    start, command, config, rows, whole, data, wait_until
+    start, command, config, rows, status, whole, data, wait_until
 ):
     hosts = [agent(start, config, name) for name in ("pi1", "pi2")]  # the order does not matter
     run = start("run", config, "--quiet")
     wait_until(lambda: all(rows(group) > 20 for group in ("one/a", "one/b", "two")))
     clock = wait_until(lambda: record(config, "pi1")["clock"])  # it is the same one
     assert abs(clock["offset"]) <= clock["error"] + 0.001
+    wait_until(lambda: len(status()["clocks"]) == 2)
+    shown = command("status", "--directory", data).out
+    assert "  clocks    pi1 " in shown
     stop = command("stop", "--directory", data)
     assert stop.code == cli.DONE, stop.err
     assert [host.end() for host in hosts] == [cli.DONE, cli.DONE], hosts[0].err
     assert run.end() == cli.DONE, run.err
     assert all(map(whole, ("one/a", "one/b", "two")))
     assert record(config, "pi1")["state"] == "ended"
+    for path in data.glob("*.hdf5"):
+        for name in ("pi1", "pi2"):
+            clocks = xarray.open_dataset(path, group=f"h5daq/clocks/{name}", engine="h5netcdf")
+            assert bool((abs(clocks.offset) <= clocks.error + 0.001).all())
 
 
 def test_sigterm_hands_over_all_rows_and_ends_one_host_alone(

@@ -91,9 +91,11 @@ def test_a_launched_run_goes_on_by_itself_and_is_found_again_and_stopped(
     for label, text in (("pi1", "ready for one/a, one/b"), ("pi2", "runs: process")):
         assert f"{label}: {text}" in begun.out
     wait_until(lambda: all(rows(group) > 20 for group in ("one/a", "one/b", "two")))
+    lab.write_text(lab.read_text() + "\n# changed\n")
     again = command("launch", lab, "--ssh", ssh)
     assert again.code == cli.DONE, again.out
     assert again.out.count("runs already") == 3
+    assert again.out.count("by an older configuration") == 2  # the copies of the hosts
     attached = command("launch", lab, "--ssh", ssh, "--attach", "--json")
     hosts = json.loads(attached.out)["hosts"]
     assert {label: host["record"]["state"] for label, host in hosts.items()} == dict.fromkeys(

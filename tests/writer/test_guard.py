@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from h5daq.errors import NotAllowed
 from h5daq.flow.roles import Role
 from h5daq.keys import KeyDirectory
 from h5daq.writer.guard import Guard
@@ -97,3 +98,13 @@ def test_keys_of_the_daemon_are_let_in_beside_the_list(keys):
     assert not guard.refresh()
     assert guard.may_send("k" * 40, "T")
     assert guard.locks.may_hear("k" * 40, b"position T/")
+
+
+def test_only_who_may_feed_a_job_speaks_for_the_clock_of_its_host(keys):
+    pi = keys.add("pi", Role.WORKER, ["tank/*"])
+    guard = Guard(str(keys.path))
+    guard.check_speaker(pi.public, "tank/T")
+    for user, job in ((pi.public, "other"), (pi.public, "None"), ("x" * 40, "tank/T")):
+        with pytest.raises(NotAllowed):
+            guard.check_speaker(user, job)
+    assert guard.turned_away() == []
