@@ -10,9 +10,10 @@ message from a socket can pass for a record, whatever it holds.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -22,16 +23,25 @@ __all__ = [
     "EndRecord",
     "FileRecord",
     "MarkRecord",
+    "PackedAdd",
     "Record",
+    "RowsForm",
     "RunRecord",
     "SealRecord",
     "VaultRecord",
     "decode_record",
     "encode_record",
     "is_record",
+    "is_vault",
 ]
 
 _MARK = b"\xa1j"
+_VAULT = b"\x8a\xa1j\xa5vault"
+"""How a `VaultRecord` begins: a map of ten, whose first says what it is."""
+
+_TIME = struct.Struct(">d")
+_BINS = ((0xC4, 1), (0xC5, 2), (0xC6, 4))
+"""First byte of a msgpack bin, and the bytes of its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,63 @@ _TYPES: dict[str, type[Any] | tuple[type[Any], ...]] = {
     "Any": object,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+class PackedAdd(NamedTuple):
+    """A `VaultRecord` that adds rows, as the parts of its journal entry; its answer is nil."""
+
+    session: str
+    id: int
+    parts: tuple[bytes, ...]
+    verb: str = "add"
+    result: None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the entry's message."""
+        return sum(map(len, self.parts))
+
+
+class RowsForm:
+    """Adds of rows that differ in nothing but number, time and data.
+
+    Parameters
+    ----------
+    session, path, name, args
+        Those of the `VaultRecord`, whose bytes come out.
+    """
+
+    def __init__(self, session: str, path: list[str], name: str, args: dict[str, Any]) -> None:
+        self._session = session
+        same = {"verb": "add", "session": session, "id": None}
+        self._head = _VAULT + _pairs(same)[:-1]
+        self._middle = (
+            _pairs({"path": path, "name": name, "args": args}) + _pairs({"data": None})[:-1]
+        )
+        self._end = _pairs({"result": None})
+
+    def pack(self, number: int, time: float, data: bytes) -> PackedAdd:
+        """One add."""
+        begin = b"".join(
+            (self._head, msgpack.packb(number), b"\xa4time\xcb", _TIME.pack(time), self._middle,
+             _bin_header(len(data)))
+        )  # fmt: skip
+        return PackedAdd(self._session, number, (begin, data, self._end))
+
+
+def _pairs(fields: dict[str, Any]) -> bytes:
+    """The pairs of a map without its head."""
+    return b"".join(msgpack.packb(part) for pair in fields.items() for part in pair)
+
+
+def _bin_header(length: int) -> bytes:
+    mark, width = next(pair for pair in _BINS if length < 1 << 8 * pair[1])
+    return bytes((mark,)) + length.to_bytes(width, "big")
+
+
+def is_vault(message: bytes | memoryview) -> bool:
+    """Whether a journal entry is a change in the Data Vault."""
+    return bytes(message[: len(_VAULT)]) == _VAULT
 
 
 def is_record(message: bytes | memoryview) -> bool:

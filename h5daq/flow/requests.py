@@ -41,7 +41,9 @@ MAX_FRAMES = 256
 """Most frames that may follow a request or reply."""
 
 _VERB = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_MAX_ID = 1 << 63
+MAX_ID = 1 << 63
+"""The number of a request is below it."""
+
 _MAX_SAID = 4096
 
 
@@ -233,7 +235,7 @@ def _plain(value: Any) -> Any:
 
 def _number(fields: dict[str, Any], name: str, default: int | None = None) -> int:
     value = fields.get(name, default)
-    _need(type(value) is int and 0 <= value < _MAX_ID, name)
+    _need(type(value) is int and 0 <= value < MAX_ID, name)
     assert isinstance(value, int)
     return value
 

@@ -29,7 +29,9 @@ from h5daq.transports.zmq_sockets import Context, Socket, bind, make_socket, mil
 
 __all__ = ["WriterPort"]
 
-_REQUESTS_AT_ONCE = 64
+_REQUESTS_AT_ONCE = 256
+_LARGE_BYTES = 256 << 10
+_MORE = zmq.NOBLOCK | zmq.SNDMORE
 
 
 class WriterPort(Closing):
@@ -100,20 +102,34 @@ class WriterPort(Closing):
 
     def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
-        requests = []
-        for _ in range(_REQUESTS_AT_ONCE):
+        requests: list[Asked] = []
+        receive = self._receive_open if self._locks is None else self._receive_locked
+        while len(requests) < _REQUESTS_AT_ONCE:
             try:
-                identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+                requests.append(receive())
             except zmq.Again:
                 break
-            user = "" if self._locks is None or not frames else user_of(frames[0])
-            requests.append(Asked(identity.bytes, [frame.bytes for frame in frames], user))
         return requests
+
+    def _receive_open(self) -> Asked:
+        identity, *frames = self._router.recv_multipart(zmq.NOBLOCK)
+        return Asked(identity, frames, "")
+
+    def _receive_locked(self) -> Asked:
+        # Only a frame that is not copied knows whose it is.
+        identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+        user = user_of(frames[0]) if frames else ""
+        return Asked(identity.bytes, [frame.bytes for frame in frames], user)
 
     def reply(self, identity: bytes, frames: Sequence[Buffer]) -> bool:
         """Send to one client without waiting; False if it is gone or does not read."""
+        send, last = self._router.send, len(frames) - 1
         try:
-            self._router.send_multipart([identity, *frames], zmq.NOBLOCK)
+            send(identity, _MORE if frames else zmq.NOBLOCK)
+            for place, frame in enumerate(frames):
+                # A large one is not copied: it must not change until it is on its way.
+                large = len(frame) >= _LARGE_BYTES
+                send(frame, _MORE if place < last else zmq.NOBLOCK, copy=not large)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False

@@ -19,7 +19,7 @@ from h5daq.flow.variables import Columns
 from h5daq.vault.contexts import Context, ContextKey, Contexts, DatasetKey
 from h5daq.vault.names import VaultPath
 
-__all__ = ["DIRECTORY_KINDS", "Bulletin", "Signal", "Told", "newest"]
+__all__ = ["DIRECTORY_KINDS", "Bulletin", "Newest", "Signal", "Told", "newest"]
 
 DIRECTORY_KINDS = ("new-dir", "new-dataset", "tags-updated")
 """Signals of directories; the others are the kinds of the latch."""
@@ -116,6 +116,12 @@ class Bulletin:
         path = joined((*dataset[0], dataset[1]))
         self._signals.append((kind.value, path, {"path": path, **fields}))
 
+    def added(
+        self, dataset: DatasetKey, rows: int, total: int, now: float, last: dict[str, Any] | Newest
+    ) -> None:
+        """Rows were added to a dataset; `last` is the newest, by label."""
+        self.news(dataset, Kind.DATA, rows=rows, total=total, last_time=now, last=last)
+
     def tell(self, tellings: list[Telling[ContextKey, DatasetKey]]) -> None:
         """Notes that the latch asks for."""
         for telling in tellings:
@@ -128,6 +134,21 @@ class Bulletin:
 def joined(path: VaultPath) -> str:
     """A path as signals have it: without the root's empty name."""
     return "/".join(path[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The last of some rows; most of them are never told, so it is made out when one is packed."""
+
+    columns: Columns
+    rows: NDArray[Any] | bytes
+
+    def tolist(self) -> dict[str, Any]:
+        """It by label, as `newest` gives it: what the packing of a message asks for."""
+        rows = self.rows
+        if isinstance(rows, bytes):
+            rows = np.frombuffer(rows, dtype=self.columns.dtype)
+        return newest(self.columns, rows)
 
 
 def newest(columns: Columns, rows: NDArray[Any]) -> dict[str, Any]:

@@ -35,12 +35,12 @@ from h5daq.storage.layouts.datavault_head import (
 )
 from h5daq.storage.layouts.datavault_read import PARAMETER, read_parameters, read_rows
 from h5daq.storage.layouts.session import Session
+from h5daq.storage.layouts.waiting import Waiting
 from h5daq.storage.transaction import CommitInfo, TransactionFile
 
 __all__ = ["VaultFile"]
 
 _LSN = "journal_lsn"
-_MOST_PARTS = 512
 
 
 class VaultFile:
@@ -62,7 +62,7 @@ class VaultFile:
         self._session = session
         self.head, self.rows, self.lsn = head, rows, lsn
         self._stored = rows
-        self._waiting: list[NDArray[Any]] = []
+        self._waiting = Waiting(head.columns.dtype)
         self._new_parameters: dict[str, str] = {}
         self._new_comments: list[Comment] = []
         self._parameters: dict[str, str] | None = None
@@ -153,12 +153,12 @@ class VaultFile:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of rows that wait for a checkpoint; texts count as their references."""
-        return sum(rows.nbytes for rows in self._waiting)
+        return self._waiting.nbytes
 
     @property
     def changed(self) -> bool:
         """Whether anything waits for a checkpoint."""
-        return bool(self._waiting or self._new_parameters or self._new_comments)
+        return bool(self._waiting.count or self._new_parameters or self._new_comments)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -176,15 +176,16 @@ class VaultFile:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start … stop-1``, or fewer, as `Columns.dtype` says."""
-        parts, first = [], self._stored
+        parts, first = list[NDArray[Any]](), self._stored
         if start < first:
             columns = self.head.columns
             parts.append(self._look(lambda file: read_rows(file, columns, start, min(stop, first))))
-        for rows in self._waiting:
-            parts.append(rows[max(0, start - first) : max(0, stop - first)])
-            first += len(rows)
-        found = [part for part in parts if len(part)]
-        return np.concatenate(found) if found else np.empty(0, dtype=self.head.columns.dtype)
+        waiting = self._waiting.read(start - first, stop - first)
+        if not waiting and parts:
+            return parts[0]
+        # A copy in any case: who reads may change what he got, and what waits must not change.
+        found = [*parts, *waiting]
+        return np.concatenate(found) if found else np.empty(0, dtype=self._waiting.dtype)
 
     def _look(self, at: Any) -> Any:
         with self._session.finishing() as file:
@@ -194,12 +195,13 @@ class VaultFile:
 
     def append(self, rows: NDArray[Any]) -> None:
         """Take rows that were checked: an array of `Columns.dtype`."""
-        if len(rows):
-            self._waiting.append(rows)
-            self.rows += len(rows)
-        if len(self._waiting) >= _MOST_PARTS:
-            # Rows that come one by one are looked for, and written, as one array.
-            self._waiting = [np.concatenate(self._waiting)]
+        self._waiting.append(rows)
+        self.rows += len(rows)
+
+    def append_row(self, data: bytes) -> None:
+        """Take one row that was checked, as it lies in memory. Not where there are texts."""
+        self._waiting.append_row(data)
+        self.rows += 1
 
     def add_parameters(self, texts: Mapping[str, str]) -> None:
         """Take parameters, whose names are new."""
@@ -242,10 +244,11 @@ class VaultFile:
         dataset = file[DATASET]
         dataset.attrs.modify("Modification Time", np.float64(now))
         dataset.attrs.modify("Access Time", np.float64(now))
-        if self._waiting:
+        if self._waiting.count:
             dtype = file_dtype(self.head.columns)
             dataset.resize((self.rows,))
-            dataset[self._stored :] = np.concatenate(self._waiting).astype(dtype)
+            rows = np.concatenate(self._waiting.read(0, self._waiting.count))
+            dataset[self._stored :] = rows.astype(dtype)
         for name, text in self._new_parameters.items():
             dataset.attrs[PARAMETER + name] = text
         if self._new_comments:
@@ -260,7 +263,8 @@ class VaultFile:
         if self._comments is not None:
             self._comments += self._new_comments
         self._commented = self._commented or bool(self._new_comments)
-        self._waiting, self._new_parameters, self._new_comments = [], {}, []
+        self._waiting = Waiting(self._waiting.dtype)
+        self._new_parameters, self._new_comments = {}, []
 
     def renumber(self, lsn: int) -> None:
         """Say that the file reaches to entry `lsn`: its journal is gone, and a new one has begun.
