@@ -73,14 +73,12 @@ class AddPlan:
         )
 
     def rows(self, request: Request) -> bytes | NDArray[Any]:
-        """Its rows: an array, or a single one as it lies in memory."""
+        """Its rows: floats of shape (rows, columns), or a single one as it lies in memory."""
         data = request.frames[0]
         if self.count == 1:
             return bytes(data)
         floats = np.frombuffer(data, "<f8")
-        if not self._table:
-            floats = floats.reshape(-1, self.count).T.copy()
-        return floats.view(self._dtype).reshape(-1)
+        return floats.reshape(self.count, -1) if self._table else floats.reshape(-1, self.count).T
 
     def record(self, request: Request, now: float) -> PackedAdd:
         """Its journal entry: by column, however it came."""

@@ -145,10 +145,8 @@ class Newest:
 
     def tolist(self) -> dict[str, Any]:
         """It by label, as `newest` gives it: what the packing of a message asks for."""
-        rows = self.rows
-        if isinstance(rows, bytes):
-            rows = np.frombuffer(rows, dtype=self.columns.dtype)
-        return newest(self.columns, rows)
+        last = self.rows if isinstance(self.rows, bytes) else self.rows[-1].tobytes()
+        return newest(self.columns, np.frombuffer(last, dtype=self.columns.dtype))
 
 
 def newest(columns: Columns, rows: NDArray[Any]) -> dict[str, Any]:

@@ -204,6 +204,7 @@ class Writer:
             durable=self.settings.durability == "fsync",
         )
         self.desk.vault, self.builder.others_reach = vault, vault.reaches
+        self.builder.passes_vault = True
         return vault
 
     def _make_store(self, builder: Builder) -> Store:

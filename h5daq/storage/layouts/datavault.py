@@ -29,11 +29,11 @@ from h5daq.storage.layouts.datavault_comments import (
 from h5daq.storage.layouts.datavault_head import (
     DATASET,
     DatasetHead,
-    file_dtype,
     read_head,
     write_head,
 )
 from h5daq.storage.layouts.datavault_read import PARAMETER, read_parameters, read_rows
+from h5daq.storage.layouts.datavault_rows import Places, write_rows
 from h5daq.storage.layouts.session import Session
 from h5daq.storage.layouts.waiting import Waiting
 from h5daq.storage.transaction import CommitInfo, TransactionFile
@@ -62,7 +62,7 @@ class VaultFile:
         self._session = session
         self.head, self.rows, self.lsn = head, rows, lsn
         self._stored = rows
-        self._waiting = Waiting(head.columns.dtype)
+        self._waiting, self._places = Waiting(head.columns.dtype), Places(head.columns)
         self._new_parameters: dict[str, str] = {}
         self._new_comments: list[Comment] = []
         self._parameters: dict[str, str] | None = None
@@ -176,16 +176,16 @@ class VaultFile:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start … stop-1``, or fewer, as `Columns.dtype` says."""
-        parts, first = list[NDArray[Any]](), self._stored
-        if start < first:
-            columns = self.head.columns
-            parts.append(self._look(lambda file: read_rows(file, columns, start, min(stop, first))))
+        first = self._stored
         waiting = self._waiting.read(start - first, stop - first)
-        if not waiting and parts:
-            return parts[0]
-        # A copy in any case: who reads may change what he got, and what waits must not change.
-        found = [*parts, *waiting]
-        return np.concatenate(found) if found else np.empty(0, dtype=self._waiting.dtype)
+        if start >= first:
+            return waiting
+        stored = self._look(lambda file: self._read_stored(file, start, min(stop, first)))
+        return np.concatenate([stored, waiting]) if len(waiting) else stored
+
+    def _read_stored(self, file: h5py.File, start: int, stop: int) -> NDArray[Any]:
+        rows = self._places.read(file, self._session.target.read_at, start, stop)
+        return read_rows(file, self.head.columns, start, stop) if rows is None else rows
 
     def _look(self, at: Any) -> Any:
         with self._session.finishing() as file:
@@ -194,7 +194,7 @@ class VaultFile:
     # -- changes ---------------------------------------------------------------------------------
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Take rows that were checked: an array of `Columns.dtype`."""
+        """Take rows that were checked: of `Columns.dtype`, or scalar floats as (rows, columns)."""
         self._waiting.append(rows)
         self.rows += len(rows)
 
@@ -245,10 +245,7 @@ class VaultFile:
         dataset.attrs.modify("Modification Time", np.float64(now))
         dataset.attrs.modify("Access Time", np.float64(now))
         if self._waiting.count:
-            dtype = file_dtype(self.head.columns)
-            dataset.resize((self.rows,))
-            rows = np.concatenate(self._waiting.read(0, self._waiting.count))
-            dataset[self._stored :] = rows.astype(dtype)
+            write_rows(file, self.head.columns, self._stored, self._waiting)
         for name, text in self._new_parameters.items():
             dataset.attrs[PARAMETER + name] = text
         if self._new_comments:

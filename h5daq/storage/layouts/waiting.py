@@ -1,7 +1,8 @@
 """Rows that wait for a checkpoint, in the order in which they came: in blocks, or one by one.
 
 A row that comes alone stays the bytes that it came as, and is made an array together with its
-neighbours when somebody looks, or when there are many. A look at a few rows goes to their block.
+neighbours when somebody looks, or when there are many. A block of floats may lie by column, as it
+came: it is turned when it is copied anyway. A look at a few rows goes to their block.
 """
 
 from __future__ import annotations
@@ -44,7 +45,13 @@ class Waiting:
         return self.count * self.dtype.itemsize
 
     def append(self, rows: NDArray[Any]) -> None:
-        """A block of rows, which must not change afterwards."""
+        """A block of rows, which must not change afterwards.
+
+        Parameters
+        ----------
+        rows : ndarray
+            Of the dtype, or, where that has scalar floats only, of floats: (rows, columns).
+        """
         self._gather()
         if len(rows):
             self._starts.append(self.count)
@@ -58,18 +65,24 @@ class Waiting:
         if len(self._loose) >= _MOST_LOOSE:
             self._gather()
 
-    def read(self, start: int, stop: int) -> list[NDArray[Any]]:
-        """Rows ``start … stop-1``, as far as there are any, in pieces."""
-        self._gather()
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows ``start … stop-1``, as far as there are any: a copy."""
         start, stop = max(0, start), min(stop, self.count)
-        found = []
-        place = max(0, bisect_right(self._starts, start) - 1)
-        while start < stop:
-            first, block = self._starts[place], self._blocks[place]
-            piece = block[start - first : stop - first]
-            found.append(piece)
-            start, place = start + len(piece), place + 1
-        return found
+        rows = np.empty(max(0, stop - start), dtype=self.dtype)
+        self.copy_to(rows, start)
+        return rows
+
+    def copy_to(self, rows: NDArray[Any], start: int) -> None:
+        """Fill `rows`, of the dtype, from row `start` on."""
+        self._gather()
+        done, place = 0, max(0, bisect_right(self._starts, start) - 1)
+        while done < len(rows):
+            skipped = start + done - self._starts[place]
+            piece = self._blocks[place][skipped : skipped + len(rows) - done]
+            into = rows[done : done + len(piece)]
+            # As floats, where the block is.
+            (into if piece.ndim == 1 else into.view("<f8").reshape(piece.shape))[:] = piece
+            done, place = done + len(piece), place + 1
 
     def _gather(self) -> None:
         if self._loose:
