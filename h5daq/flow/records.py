@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from h5daq.errors import FileDamaged
+from h5daq.flow.packing import Buffer
 
 __all__ = [
     "EndRecord",
@@ -39,9 +40,10 @@ _MARK = b"\xa1j"
 _VAULT = b"\x8a\xa1j\xa5vault"
 """How a `VaultRecord` begins: a map of ten, whose first says what it is."""
 
-_TIME = struct.Struct(">d")
-_BINS = ((0xC4, 1), (0xC5, 2), (0xC6, 4))
-"""First byte of a msgpack bin, and the bytes of its length."""
+_TIME = struct.Struct(">6sd")
+"""The time of a `VaultRecord`: its key, the mark of a float, and that."""
+
+_SHORT_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +152,10 @@ class PackedAdd(NamedTuple):
 
     session: str
     id: int
-    parts: tuple[bytes, ...]
+    parts: tuple[Buffer, ...]
+    size: int
     verb: str = "add"
     result: None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of the entry's message."""
-        return sum(map(len, self.parts))
 
 
 class RowsForm:
@@ -167,34 +165,33 @@ class RowsForm:
     ----------
     session, path, name, args
         Those of the `VaultRecord`, whose bytes come out.
+    size : int
+        Bytes of the data.
     """
 
-    def __init__(self, session: str, path: list[str], name: str, args: dict[str, Any]) -> None:
+    def __init__(
+        self, session: str, path: list[str], name: str, args: dict[str, Any], size: int
+    ) -> None:
         self._session = session
-        same = {"verb": "add", "session": session, "id": None}
-        self._head = _VAULT + _pairs(same)[:-1]
-        self._middle = (
-            _pairs({"path": path, "name": name, "args": args}) + _pairs({"data": None})[:-1]
-        )
+        self._head = _VAULT + _pairs({"verb": "add", "session": session, "id": None})[:-1]
+        self._middle = _pairs({"path": path, "name": name, "args": args, "data": bytes(size)})
+        self._middle = self._middle[: len(self._middle) - size]
         self._end = _pairs({"result": None})
 
-    def pack(self, number: int, time: float, data: bytes) -> PackedAdd:
+    def pack(self, number: int, time: float, data: Buffer) -> PackedAdd:
         """One add."""
         begin = b"".join(
-            (self._head, msgpack.packb(number), b"\xa4time\xcb", _TIME.pack(time), self._middle,
-             _bin_header(len(data)))
-        )  # fmt: skip
-        return PackedAdd(self._session, number, (begin, data, self._end))
+            (self._head, msgpack.packb(number), _TIME.pack(b"\xa4time\xcb", time), self._middle)
+        )
+        parts: tuple[Buffer, ...] = (begin, data, self._end)
+        if len(data) < _SHORT_BYTES:
+            parts = (b"".join(parts),)
+        return PackedAdd(self._session, number, parts, len(begin) + len(data) + len(self._end))
 
 
 def _pairs(fields: dict[str, Any]) -> bytes:
     """The pairs of a map without its head."""
     return b"".join(msgpack.packb(part) for pair in fields.items() for part in pair)
-
-
-def _bin_header(length: int) -> bytes:
-    mark, width = next(pair for pair in _BINS if length < 1 << 8 * pair[1])
-    return bytes((mark,)) + length.to_bytes(width, "big")
 
 
 def is_vault(message: bytes | memoryview) -> bool:

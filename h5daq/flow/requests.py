@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+import msgpack
+
 from h5daq.errors import NotAllowed, RequestError, TooManyRequests, WireError
 from h5daq.flow.packing import Buffer, check_size, pack, read_map
 
@@ -39,6 +41,9 @@ VERSION = 1
 
 MAX_FRAMES = 256
 """Most frames that may follow a request or reply."""
+
+_DONE_HEAD, _DONE_END = b"\x84\xa1v\x01\xa2id", b"\xa2ok\xc3\xa6result\xc0"
+"""What stands around the number in a reply without a result."""
 
 _VERB = re.compile(r"[a-z][a-z0-9_]{0,63}")
 MAX_ID = 1 << 63
@@ -163,6 +168,8 @@ def encode_reply(
     request_id: int, result: Any = None, frames: Sequence[Buffer] = ()
 ) -> list[Buffer]:
     """The frames that say: done."""
+    if result is None and not frames:
+        return [b"".join((_DONE_HEAD, msgpack.packb(request_id), _DONE_END))]
     return [pack({"v": VERSION, "id": request_id, "ok": True, "result": result}), *frames]
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from h5daq.flow.records import PackedAdd, RowsForm
 from h5daq.flow.requests import Request
 from h5daq.flow.variables import DTYPES, Columns
+from h5daq.vault.bulletin import joined
 from h5daq.vault.contexts import DatasetKey
 
 __all__ = ["AddPlan"]
@@ -28,6 +29,8 @@ class AddPlan:
     ----------
     count : int
         Rows of each add.
+    place : str
+        The dataset's path, as signals have it.
     """
 
     def __init__(
@@ -36,7 +39,8 @@ class AddPlan:
         self._args, self._verb = request.args, request.verb
         self._size = len(request.frames[0])
         self.count = int(args["n"])
-        self._form = RowsForm(request.session, list(key[0]), key[1], args)
+        self._form = RowsForm(request.session, list(key[0]), key[1], args, self._size)
+        self.place = joined((*key[0], key[1]))
         self._dtype = dtype
         self._table = len(request.args["columns"]) < len(args["columns"])
 
@@ -76,7 +80,7 @@ class AddPlan:
         """Its rows: floats of shape (rows, columns), or a single one as it lies in memory."""
         data = request.frames[0]
         if self.count == 1:
-            return bytes(data)
+            return data if isinstance(data, bytes) else bytes(data)
         floats = np.frombuffer(data, "<f8")
         return floats.reshape(self.count, -1) if self._table else floats.reshape(-1, self.count).T
 
@@ -85,7 +89,7 @@ class AddPlan:
         data = request.frames[0]
         if self._table and self.count > 1:
             data = np.frombuffer(data, "<f8").reshape(self.count, -1).T.tobytes()
-        return self._form.pack(request.id, now, bytes(data))
+        return self._form.pack(request.id, now, data)
 
 
 def _fits(variable: Any, field: Any) -> bool:

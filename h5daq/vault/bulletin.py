@@ -19,7 +19,7 @@ from h5daq.flow.variables import Columns
 from h5daq.vault.contexts import Context, ContextKey, Contexts, DatasetKey
 from h5daq.vault.names import VaultPath
 
-__all__ = ["DIRECTORY_KINDS", "Bulletin", "Newest", "Signal", "Told", "newest"]
+__all__ = ["DIRECTORY_KINDS", "Bulletin", "Newest", "Signal", "Told", "joined", "newest"]
 
 DIRECTORY_KINDS = ("new-dir", "new-dataset", "tags-updated")
 """Signals of directories; the others are the kinds of the latch."""
@@ -117,10 +117,20 @@ class Bulletin:
         self._signals.append((kind.value, path, {"path": path, **fields}))
 
     def added(
-        self, dataset: DatasetKey, rows: int, total: int, now: float, last: dict[str, Any] | Newest
+        self,
+        dataset: DatasetKey,
+        place: str,
+        rows: int,
+        total: int,
+        now: float,
+        last: dict[str, Any] | Newest,
     ) -> None:
-        """Rows were added to a dataset; `last` is the newest, by label."""
-        self.news(dataset, Kind.DATA, rows=rows, total=total, last_time=now, last=last)
+        """Rows were added to a dataset; `place` is its path joined, `last` the newest by label."""
+        told = self.latch.news(dataset, Kind.DATA)
+        if told:
+            self.tell(told)
+        fields = {"path": place, "rows": rows, "total": total, "last_time": now, "last": last}
+        self._signals.append((Kind.DATA.value, place, fields))
 
     def tell(self, tellings: list[Telling[ContextKey, DatasetKey]]) -> None:
         """Notes that the latch asks for."""
@@ -136,17 +146,26 @@ def joined(path: VaultPath) -> str:
     return "/".join(path[1:])
 
 
-@dataclass(frozen=True, slots=True)
 class Newest:
-    """The last of some rows; most of them are never told, so it is made out when one is packed."""
+    """The last of some rows; most of them are never told, so it is made out when one is packed.
 
-    columns: Columns
-    rows: NDArray[Any] | bytes
+    Parameters
+    ----------
+    columns : Columns
+        The dataset's.
+    rows : ndarray or bytes
+        Floats of shape (rows, columns), or one row as it lies in memory.
+    """
+
+    __slots__ = ("_columns", "_rows")
+
+    def __init__(self, columns: Columns, rows: NDArray[Any] | bytes) -> None:
+        self._columns, self._rows = columns, rows
 
     def tolist(self) -> dict[str, Any]:
         """It by label, as `newest` gives it: what the packing of a message asks for."""
-        last = self.rows if isinstance(self.rows, bytes) else self.rows[-1].tobytes()
-        return newest(self.columns, np.frombuffer(last, dtype=self.columns.dtype))
+        last = self._rows if isinstance(self._rows, bytes) else self._rows[-1].tobytes()
+        return newest(self._columns, np.frombuffer(last, dtype=self._columns.dtype))
 
 
 def newest(columns: Columns, rows: NDArray[Any]) -> dict[str, Any]:

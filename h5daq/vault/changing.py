@@ -27,7 +27,7 @@ from h5daq.flow.vaultwire import decode_columns
 from h5daq.vault.adding import AddPlan
 from h5daq.vault.applying import Applier
 from h5daq.vault.arguments import pairs, text, texts
-from h5daq.vault.bulletin import Bulletin, Newest, newest
+from h5daq.vault.bulletin import Bulletin, Newest, joined, newest
 from h5daq.vault.contexts import Context, DatasetKey
 from h5daq.vault.dataset import Cursor, Dataset
 from h5daq.vault.labrad import from_data_url
@@ -214,7 +214,7 @@ class Changing:
         else:
             file.append(rows)
         last = Newest(file.head.columns, rows)
-        self._bulletin.added(key, plan.count, file.rows, now, last)
+        self._bulletin.added(key, plan.place, plan.count, file.rows, now, last)
 
     def _add_any(
         self, context: Context, key: DatasetKey, dataset: Dataset, request: Request, now: float
@@ -229,7 +229,8 @@ class Changing:
         file.append(rows)
         context.plan = AddPlan.of(request, key, dataset.columns, fields)
         last = newest(dataset.columns, rows)
-        self._bulletin.added(key, len(rows), dataset.rows, now, last)
+        place = joined((*key[0], key[1]))
+        self._bulletin.added(key, place, len(rows), dataset.rows, now, last)
 
     # -- parameters and comments -----------------------------------------------------------------
 
