@@ -200,7 +200,7 @@ class _Walk:
             key = self._do("unpack")
             if not isinstance(key, str) or key in pairs:
                 raise WireError(f"key {reprlib.repr(key)} twice, or no text", cause="key")
-            pairs[key] = self._value(is_block=key == block)
+            pairs[key] = self._value(is_block=bool(block) and key == block)
         if self._position != len(self._view):
             raise WireError("bytes after the message's end", cause="trailing")
         return pairs

@@ -141,7 +141,8 @@ class Replies:
     def _check_rate(self, identity: bytes, price: float = 1.0) -> None:
         wait = self._limit.wait(identity, self._clock(), price)
         if wait:
-            text = f"one connection may ask {REQUEST_RATE:g} times per second; wait {wait:.3f} s"
+            rate = REQUEST_RATE / price
+            text = f"one connection may ask {rate:g} times per second; wait {wait:.3f} s"
             raise self._too_many(text)
 
     def _check_waiting(self, identity: bytes) -> None:
