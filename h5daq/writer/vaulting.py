@@ -42,7 +42,7 @@ log = logging.getLogger("h5daq.writer")
 _CHECKPOINT_BYTES = 32 << 20
 """Bytes of changes at which a checkpoint comes early."""
 
-_SLOW_SECONDS, _SLOW_PAUSE = 0.02, 1.0
+_SLOW_SECONDS, _SLOW_PAUSE = 0.1, 1.0
 """A sync that takes longer is the committer's for a while: the sockets must not wait for it."""
 
 
