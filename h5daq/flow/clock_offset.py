@@ -18,6 +18,9 @@ DRIFT = 1e-4
 
 _KEEP = 8
 
+_ROUNDING = 1e-6
+"""Seconds that the last bits of times of this century may make."""
+
 
 class Offset(NamedTuple):
     """The other clock minus ours, and by how much that may be wrong at most; in seconds."""
@@ -62,9 +65,10 @@ class ClockOffset:
             When the question came and when the answer left, by the other one.
         """
         delay = (heard - sent) - (answered - received)
-        if not (heard >= sent and answered >= received and delay >= 0):
+        if not (heard >= sent and answered >= received and delay >= -_ROUNDING):
             return  # a clock was set meanwhile: this one tells nothing
-        new = _Exchange(heard, ((received - sent) + (answered - heard)) / 2, delay / 2)
+        doubt = max(0.0, delay) / 2
+        new = _Exchange(heard, ((received - sent) + (answered - heard)) / 2, doubt)
         known = self.at(heard)
         if known is not None and abs(known.offset - new.offset) > known.error + new.error:
             self._exchanges.clear()
