@@ -27,6 +27,7 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     ├── config        the configuration file
     ├── worker        the process that reads one job
     ├── writer        the process that commits rows and makes files of them
+    ├── canvas        curves drawn with characters
     ├── client        requests to a writer, and its signals
     ├── vaultclient   a context of the Data Vault, from a client's side
     ├── files         for people with files: open a recording, export, verify
@@ -35,6 +36,7 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     ├── daemon        DAQDaemon: starts, watches and stops writer and workers
     ├── logs          messages of all processes in one place
     ├── instruments   this computer's own sensors, and simulated instruments
+    ├── examples      small laboratories to copy, by `h5daq examples` and `h5daq init`
     ├── testing       exams that transports, layouts and jobs of your own can take
     └── cli           the command h5daq
 

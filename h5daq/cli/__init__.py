@@ -20,8 +20,8 @@ from h5daq.errors import ConfigError, H5daqError
 __all__ = ["DONE", "FAILED", "MODULES", "WRONG", "main"]
 
 MODULES = (
-    "demo", "check", "run", "processes", "host", "launch", "control", "watch", "keys", "metrics",
-    "look", "export", "vault", "verify", "recover",
+    "demo", "examples", "check", "run", "processes", "host", "launch", "control", "watch",
+    "monitor", "web", "keys", "metrics", "look", "export", "vault", "verify", "recover",
 )  # fmt: skip
 """Modules of this package that add commands, in the order of the help text."""
 

@@ -6,6 +6,7 @@ leaves its endpoints.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -61,14 +62,15 @@ def add(subparsers: Subparsers) -> None:
     trigger.add_argument("--n", type=int, default=1, help="how many readings")
 
 
-def add_connection(parser: Parser, *, hosts: bool = False) -> None:
-    """Add the options that say which running system is meant."""
+def add_connection(parser: Parser, *, hosts: bool = False) -> argparse._MutuallyExclusiveGroup:
+    """Add the options that say which running system is meant; one of them may be given."""
     where = parser.add_mutually_exclusive_group()
     if hosts:
         add_hosts(parser, where)
     where.add_argument("--connect", metavar="ENDPOINT", help="e.g. tcp://daq0:5570")
     where.add_argument("--directory", default=".", help="the directory that it records into")
     add_keys(parser)
+    return where
 
 
 def _add(

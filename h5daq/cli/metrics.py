@@ -20,7 +20,8 @@ def add(subparsers: Subparsers) -> None:
         summary="Serve metrics for Prometheus, or print them once.",
         details="Rows produced, committed, in the file, held, lost by cause; restarts, lateness,\n"
         "journal, checkpoints, disk. Needs the extra: pip install 'h5daq[metrics]'.\n"
-        "h5daq run does the same if its configuration has [metrics] port.",
+        "h5daq run does the same if its configuration has [metrics] port. deploy/ has a scrape,\n"
+        "alerts and a dashboard.",
         examples="h5daq metrics --directory data\n"
         "h5daq metrics --connect tcp://daq0:5570 --port 9571 --host 0.0.0.0\n"
         "h5daq metrics --directory data --once | grep lost",

@@ -28,10 +28,12 @@ _ANSWER_SECONDS = 3.0
 
 _DETAILS = """\
 PATH is that of a directory or a dataset, from the vault's root: 'qubit 3/T1/12' is number 12 there,
-and so is 'qubit 3/T1/00012 - decay'. ls, show and export need no writer."""
+and so is 'qubit 3/T1/00012 - decay'. Runs are directories, too, with their jobs as datasets:
+'tank-a/fridge/temperature'. ls, show and export need no writer."""
 _EXAMPLES = """\
 h5daq vault ls 'qubit 3/T1' --directory data
 h5daq vault show 'qubit 3/T1/12' --directory data
+h5daq vault comment tank-a/fridge/temperature 'refilled the helium' --user anna
 h5daq vault tail 'qubit 3/T1/12' --connect tcp://daq0:5570
 h5daq vault export 'qubit 3/T1/12' decay.csv"""
 

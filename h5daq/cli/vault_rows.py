@@ -165,8 +165,8 @@ def write(vault: Source, name: str, target: str, *, overwrite: bool = False) -> 
 
 
 def _infos(vault: Source) -> dict[str, Any]:
-    from h5daq.files.contents import ColumnInfo
     from h5daq.flow.variables import DTYPES
+    from h5daq.storage.runs.contents import ColumnInfo
 
     infos: dict[str, Any] = {}
     columns = _columns(vault)

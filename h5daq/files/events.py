@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from h5daq.files.contents import FileHead, GroupInfo
+from h5daq.storage.runs.contents import FileHead, GroupInfo
 
 if TYPE_CHECKING:
     from h5daq.files.group import Group

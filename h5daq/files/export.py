@@ -17,11 +17,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from h5daq.errors import ConfigError, ConfigKeyError, StorageError
-from h5daq.files.contents import TIME, ColumnInfo
 from h5daq.files.formats import FORMATS, Format
 from h5daq.files.group import Group
 from h5daq.files.recording import Recording
 from h5daq.files.times import Moment
+from h5daq.storage.runs.contents import TIME, ColumnInfo
 
 __all__ = ["export"]
 

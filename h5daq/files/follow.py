@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from h5daq.errors import NoAnswer, StorageError
-from h5daq.files.catalog import Catalog
-from h5daq.files.contents import TIME, FileHead, GroupInfo
 from h5daq.files.group import Group, Piece
-from h5daq.files.order import Run
 from h5daq.files.times import as_seconds
 from h5daq.flow.names import is_own
 from h5daq.storage.redo import redo_path
+from h5daq.storage.runs.catalog import Catalog
+from h5daq.storage.runs.contents import TIME, FileHead, GroupInfo
+from h5daq.storage.runs.order import Run
 
 if TYPE_CHECKING:
     from h5daq.client import Client

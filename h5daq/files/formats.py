@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.errors import ConfigError
-from h5daq.files.contents import TIME, ColumnInfo
 from h5daq.files.extras import optional
 from h5daq.files.times import as_datetime64
+from h5daq.storage.runs.contents import TIME, ColumnInfo
 
 __all__ = ["FORMATS", "Csv", "Format", "NetCdf", "Parquet"]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from h5daq.files.contents import TIME, ColumnInfo
 from h5daq.files.extras import optional
 from h5daq.files.times import as_datetime64
+from h5daq.storage.runs.contents import TIME, ColumnInfo
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.errors import ConfigError, ConfigKeyError, StorageError
-from h5daq.files.catalog import Catalog
-from h5daq.files.columns import filler, joined, read_values
-from h5daq.files.contents import TIME, FileHead, GroupInfo
 from h5daq.files.times import Moment, as_seconds, seconds_of
+from h5daq.storage.runs.catalog import Catalog
+from h5daq.storage.runs.columns import filler, joined, read_values
+from h5daq.storage.runs.contents import TIME, FileHead, GroupInfo
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]

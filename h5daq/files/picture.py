@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from h5daq.errors import StorageError
-from h5daq.files.contents import ColumnInfo
 from h5daq.files.extras import optional
 from h5daq.files.group import Group
 from h5daq.files.plot import checked_column, series, waveforms
 from h5daq.files.times import iso
+from h5daq.storage.runs.contents import ColumnInfo
 
 __all__ = ["save_png"]
 

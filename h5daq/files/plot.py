@@ -7,17 +7,16 @@ be seen. Rows are read in blocks; memory stays small.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from h5daq.canvas import Curve, Size, draw, time_ticks
 from h5daq.errors import ConfigError
-from h5daq.files.canvas import Curve, Size, Ticks, draw
-from h5daq.files.contents import TIME, ColumnInfo
 from h5daq.files.group import Group
 from h5daq.files.times import as_seconds, iso
+from h5daq.storage.runs.contents import TIME, ColumnInfo
 
 __all__ = ["checked_column", "plot_column", "series", "waveforms"]
 
@@ -54,7 +53,7 @@ def plot_column(
         return draw(waveforms(group, label), title, Size(width, height), color=color)
     curve = series(group, label, 2 * width)
     title = f"{name}  {len(group):,} rows"
-    ticks = _time_ticks(curve.x[np.isfinite(curve.y)], width)
+    ticks = time_ticks(curve.x[np.isfinite(curve.y)], width)
     return draw([curve], title, Size(width, height), ticks=ticks, color=color)
 
 
@@ -148,48 +147,3 @@ def waveforms(group: Group, label: str) -> list[Curve]:
             f"{MOST_CURVES} can be plotted"
         )
     return [Curve(np.arange(len(line), dtype=np.float64), line) for line in lines]
-
-
-# -- the axis of time ------------------------------------------------------------------------------
-
-_STEPS: tuple[float, ...] = (
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    10800,
-    21600,
-    43200,
-    86400,
-)
-_DAY = 86400.0
-
-
-def _time_ticks(x: NDArray[np.float64], width: int) -> Ticks:
-    """Round times along the axis, with date where the curve is longer than a day."""
-    first, last = (float(x[0]), float(x[-1])) if len(x) else (0.0, 1.0)
-    room = max(2, width // 14)
-    days = _DAY * float(np.ceil((last - first) / _DAY / room))
-    step = next((s for s in _STEPS if (last - first) / s <= room), days)
-    start = np.ceil(first / step) * step
-    positions = [float(p) for p in np.arange(start, last + step / 1e6, step)] or [first]
-    long = last - first >= _DAY
-    return Ticks(positions, [_clock(position, long) for position in positions], "UTC")
-
-
-def _clock(seconds: float, with_date: bool) -> str:
-    try:
-        moment = datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return f"{seconds:g}"
-    return moment.strftime("%m-%d %H:%M" if with_date else "%H:%M:%S")

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from h5daq.errors import ConfigKeyError
-from h5daq.files.catalog import Catalog, Source
 from h5daq.files.events import EVENTS, ends, events_of, restarts_and_jumps, table_of
 from h5daq.files.follow import Follower, NewRows, News, follow
 from h5daq.files.group import Group, Piece
-from h5daq.files.order import Run
 from h5daq.flow.names import is_own
+from h5daq.storage.runs.catalog import Catalog, Source
+from h5daq.storage.runs.order import Run
 
 if TYPE_CHECKING:
     from h5daq.client import Client

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from h5daq.files.contents import TIME
 from h5daq.files.group import Group
+from h5daq.storage.runs.contents import TIME
 
 __all__ = ["GAP_PERIODS", "Summary", "summarise"]
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.errors import ConfigError
+from h5daq.flow.seconds import as_seconds
 
 __all__ = ["Moment", "as_datetime64", "as_seconds", "iso", "seconds_of"]
 
@@ -50,13 +51,6 @@ def _parsed(text: str) -> datetime:
         raise ConfigError(
             f"{text!r} is no ISO 8601 time; one looks like 2026-11-21T09:30:00Z"
         ) from error
-
-
-def as_seconds(time: NDArray[Any]) -> NDArray[np.float64]:
-    """A ``time`` column as float64 seconds, whichever way the file keeps it."""
-    if time.dtype.kind in "iu":
-        return np.asarray(time / 1e9, np.float64)
-    return np.asarray(time, np.float64)
 
 
 def as_datetime64(time: NDArray[Any]) -> NDArray[np.datetime64]:

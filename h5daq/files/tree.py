@@ -17,9 +17,16 @@ from rich.filesize import decimal
 from rich.text import Text
 from rich.tree import Tree
 
-from h5daq.files.contents import ColumnInfo, GroupInfo, column_info, lost_in, read_attrs, read_group
 from h5daq.files.times import iso
 from h5daq.storage.opening import open_for_reading
+from h5daq.storage.runs.contents import (
+    ColumnInfo,
+    GroupInfo,
+    column_info,
+    lost_in,
+    read_attrs,
+    read_group,
+)
 
 __all__ = ["FileTree", "Node", "as_dict", "as_lines", "as_tree", "describe"]
 

@@ -28,6 +28,8 @@ from h5daq.flow.position import Drop, Receiver
 from h5daq.flow.records import (
     EndRecord,
     FileRecord,
+    Noted,
+    NoteRecord,
     Record,
     RunRecord,
     SealRecord,
@@ -86,7 +88,7 @@ class Ended:
     interrupted: bool
 
 
-Effect = Place | Sealed | Ended
+Effect = Place | Sealed | Ended | Noted
 
 
 class Ledger:
@@ -288,6 +290,20 @@ class Ledger:
             yield from self._end(record)
         elif isinstance(record, VaultRecord):
             self._answer(record)
+        elif isinstance(record, NoteRecord):
+            self.answered.remember(record.session, record.id, None)
+            for note in record.notes:
+                yield self._noted(*note)
+
+    def _noted(self, group: str, kind: str, value: Any) -> Noted:
+        """A note goes where the job's next row would go, unless that begins another file."""
+        if not self.files:
+            raise FileDamaged(f"the journal holds a note about {group} before any file")
+        # A group above those of jobs is in no file by itself: the newest of any job has its notes.
+        jobs = [self.jobs[group]] if group in self.jobs else list(self.jobs.values())
+        file = self.files[max((self._index(job.file) for job in jobs), default=0)]
+        file.notes += 1
+        return Noted(file.id, group, kind, value)
 
     def _answer(self, record: VaultRecord) -> None:
         """The vault's changes are no affair of run files; but who asked for them may ask again."""
@@ -306,8 +322,9 @@ class Ledger:
         self.jobs = {}
 
     def _open(self, record: FileRecord) -> None:
-        # A file that never got a row is never made; the new one takes its place in the chain.
-        if self.files and not self.files[-1].rows:
+        # A file that never got a row or a note is never made; the new one takes its
+        # place in the chain.
+        if self.files and not self.files[-1].begun:
             self.files.pop()
         self.files.append(
             FileState(
@@ -321,13 +338,13 @@ class Ledger:
     def _seal(self, record: SealRecord) -> Iterator[Sealed]:
         for file in [f for f in self.files if f.id == record.id]:
             self.files.remove(file)
-            self.last_file = file.id if file.rows else self.last_file
+            self.last_file = file.id if file.begun else self.last_file
             self.last_end, self.last_following = record.end, record.following
             yield Sealed(file, record, None, False)
 
     def _end(self, record: EndRecord) -> Iterator[Sealed | Ended]:
-        # The newest file may have got no row, and is then never made: nothing follows into it.
-        self.files = [file for file in self.files if file.rows]
+        # The newest file may have got nothing, and is then never made: nothing follows into it.
+        self.files = [file for file in self.files if file.begun]
         if self.last_following and not self.files:
             yield Ended(self.last_file, self.last_end, record.time, record.interrupted)
             self.last_following = 0

@@ -17,17 +17,29 @@ from h5daq.errors import ConfigError, JobValueError
 from h5daq.flow.schema import TIME, check_group
 
 __all__ = [
+    "COMMENTS",
     "GROUP_ATTRIBUTES",
     "OWN_GROUP",
+    "PARAMETER",
     "ROOT_ATTRIBUTES",
+    "TAGS",
+    "TAKEN",
     "check_attrs",
     "check_collision",
     "check_job_group",
     "is_own",
+    "is_taken",
+    "run_path",
 ]
 
 OWN_GROUP = "h5daq"
 """The group below which the writer puts rows of its own."""
+
+COMMENTS, TAGS, PARAMETER = "Comments", "Tags", "Param."
+"""Attributes of a group for what people note about its job; the last is how names begin."""
+
+TAKEN = ("lost_", PARAMETER, f"{COMMENTS}.")
+"""How the names of attributes begin that h5daq sets itself at a job's group."""
 
 ROOT_ATTRIBUTES = frozenset(
     {
@@ -55,7 +67,9 @@ ROOT_ATTRIBUTES = frozenset(
 
 GROUP_ATTRIBUTES = frozenset(
     {
+        COMMENTS,
         "NX_class",
+        TAGS,
         "auxiliary_signals",
         "axes",
         "clock_jumps",
@@ -65,7 +79,7 @@ GROUP_ATTRIBUTES = frozenset(
         "signal",
     }
 )
-"""Attributes of a job's group that h5daq sets itself, beside ``lost_<cause>``."""
+"""Attributes of a job's group that h5daq sets itself, beside ``lost_<cause>``, ``Param.<name>``."""
 
 _DIMENSION = re.compile(r"dim_[0-9]+(_[0-9]+)?")
 
@@ -169,8 +183,17 @@ def check_attrs(attrs: Mapping[str, object], where: str = "run") -> None:
     for name in attrs:
         if not isinstance(name, str) or not name or "\0" in name:
             raise ConfigError(f"attrs of {where}: {name!r} is no name: use a non-empty string")
-        lost = where != "run" and name.startswith("lost_")
-        if lost or name in (ROOT_ATTRIBUTES if where == "run" else GROUP_ATTRIBUTES):
+        if name in ROOT_ATTRIBUTES if where == "run" else is_taken(name):
             raise ConfigError(
                 f"attrs of {where}: {name!r} is set by h5daq itself; take another name"
             )
+
+
+def run_path(name: str) -> str:
+    """The directory of the vault in which the jobs of a run of that name appear."""
+    return name.strip("/") or "run"
+
+
+def is_taken(name: str) -> bool:
+    """Whether an attribute of a job's group is one that h5daq sets itself."""
+    return name in GROUP_ATTRIBUTES or name.startswith(TAKEN)

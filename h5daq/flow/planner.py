@@ -89,7 +89,7 @@ class Planner:
 
     def to_seal(self, ledger: Ledger, now: float) -> SealRecord | None:
         """The seal of the oldest file, when nobody needs it any more."""
-        if not ledger.files or not ledger.files[0].rows:
+        if not ledger.files or not ledger.files[0].begun:
             return None
         oldest, *later = ledger.files
         end = later[0].start if later else oldest.end
@@ -120,7 +120,7 @@ class Planner:
     def _next(
         self, last: FileState, start: float, end: float, reason: str, *, cross_all: bool = False
     ) -> FileRecord:
-        if last.rows:
+        if last.begun:
             return self._file(last.following, last.id, start, end, reason, cross_all=cross_all)
         return self._file(last.id, last.previous, start, end, reason, cross_all=cross_all)
 

@@ -24,6 +24,8 @@ __all__ = [
     "EndRecord",
     "FileRecord",
     "MarkRecord",
+    "NoteRecord",
+    "Noted",
     "PackedAdd",
     "Record",
     "RowsForm",
@@ -124,7 +126,31 @@ class VaultRecord:
     result: Any = None
 
 
-Record = FileRecord | RunRecord | SealRecord | EndRecord | MarkRecord | VaultRecord
+@dataclass(frozen=True, slots=True)
+class NoteRecord:
+    """What the request `id` of `session` notes about jobs of the run.
+
+    Each of ``notes`` is a list of group, kind and value: ``"parameters"`` with pairs of name and
+    text, ``"comment"`` with time, user and text, ``"tags"`` with all tags that the group has then.
+    """
+
+    session: str
+    id: int
+    time: float
+    notes: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """One note of a `NoteRecord`, and the file of the run that it belongs to."""
+
+    file: int
+    group: str
+    kind: str
+    value: Any
+
+
+Record = FileRecord | RunRecord | SealRecord | EndRecord | MarkRecord | VaultRecord | NoteRecord
 
 _KINDS: dict[str, type[Any]] = {
     "file": FileRecord,
@@ -133,6 +159,7 @@ _KINDS: dict[str, type[Any]] = {
     "end": EndRecord,
     "mark": MarkRecord,
     "vault": VaultRecord,
+    "note": NoteRecord,
 }
 _TYPES: dict[str, type[Any] | tuple[type[Any], ...]] = {
     "int": int,
@@ -141,6 +168,7 @@ _TYPES: dict[str, type[Any] | tuple[type[Any], ...]] = {
     "bool": bool,
     "bytes": bytes,
     "list[str]": list,
+    "list[Any]": list,
     "dict[str, Any]": dict,
     "Any": object,
 }

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from h5daq.errors import ConfigError, ConfigKeyError
 from h5daq.flow.batch import EARLIEST, LATEST
 
-__all__ = ["UNITS", "Calendar", "check_format", "file_name"]
+__all__ = ["UNITS", "Calendar", "check_format", "file_name", "stamp"]
 
 UNITS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
 """Keys of a rollover interval, longest first."""
@@ -174,6 +174,17 @@ def file_name(file_format: str, start: float, end: float) -> str:
     first = _milliseconds(start)
     last = max(first, _milliseconds(end) - 1)
     return file_format.format(date_from=_stamp(first), date_to=_stamp(last))
+
+
+def stamp(time: float) -> str:
+    """A time in seconds as files' names have it.
+
+    Examples
+    --------
+    >>> stamp(0.25)
+    '19700101T000000.250Z'
+    """
+    return _stamp(_milliseconds(time))
 
 
 def _milliseconds(time: float) -> int:

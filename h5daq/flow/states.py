@@ -36,6 +36,12 @@ class FileState:
     name: str
     rows: int = 0
     bytes: int = 0
+    notes: int = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything in it; it is not made before."""
+        return bool(self.rows or self.notes)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from h5daq.monitor import words
 from h5daq.monitor.alarm import Alarm, AlarmPictures
+from h5daq.monitor.job import ALARMING
 
 __all__ = ["ALARMING", "Frame", "alarm_lines", "alarm_text", "lost_text", "state_text"]
 
@@ -23,11 +24,20 @@ _STATES = {
     "failed": ("✖", "bold red"), "hanging": ("✖", "bold red"), "silent": ("✖", "bold red"),
     "given up": ("✖", "bold red"), "restarting": ("✖", "red"),
 }  # fmt: skip
-ALARMING = frozenset(state for state, (sign, _) in _STATES.items() if sign == "✖")
-"""States that somebody should look at."""
-
 _ASCII = str.maketrans(
-    {"▲": "^", "●": "*", "○": "o", "■": "-", "✖": "!", "–": "-", "…": "~", "·": ".", "µ": "u"}
+    {
+        "▲": "^",
+        "●": "*",
+        "○": "o",
+        "■": "-",
+        "✖": "!",
+        "–": "-",
+        "…": "~",
+        "·": ".",
+        "µ": "u",
+        "×": "x",
+        "→": ">",
+    }
 )
 
 

@@ -1,28 +1,38 @@
-"""One job as a monitor sees it, put together from what three messages tell of it.
+"""One job as a monitor sees it, put together from what four messages tell of it.
 
-The reply to a ``status`` request tells all, but only when asked; ``status`` signals come from the
-worker about once a second; ``data-available`` comes with the rows. Each is taken as it is, later
-news over earlier ones, and none is needed for the others to make sense.
+The reply to a ``status`` request tells all but the values, when asked; ``status`` signals come from
+the worker about once a second; ``data-available`` comes with the rows; the reply to a ``peek`` has
+the newest row whole, arrays too. Each is taken as it is, later news over earlier ones, and none is
+needed for the others to make sense.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from h5daq.monitor import words
+from h5daq.monitor.history import History
 from h5daq.monitor.rate import Rate, Trend
 
-__all__ = ["JobPicture"]
+__all__ = ["ALARMING", "JobPicture"]
 
 MOST_TRENDS = 8
 """Columns of a job whose history is kept."""
+
+MOST_ELEMENTS = 64
+"""Elements of an array that a signal tells; a peek tells of larger ones."""
 
 SILENT_SECONDS = 5.0
 """A worker of which nothing was heard for so long is shown as silent."""
 
 AT_REST = frozenset({"new", "ended", "stopped", "failed", "restarting", "given up"})
 """States in which nothing is to be heard of a worker."""
+
+ALARMING = frozenset({"refused", "down", "failed", "hanging", "silent", "given up", "restarting"})
+"""States that somebody should look at."""
 
 _PLAIN = {
     "state": str, "host": str, "read_mode": str, "message": str, "pid": int, "restarts": int,
@@ -54,6 +64,15 @@ class JobPicture:
         Time of the newest row, UTC seconds.
     last : dict
         The newest row by label; long arrays are left out.
+    shapes, arrays : dict
+        By label, of the arrays that are left out of `last`: their shapes, and the newest of them
+        as (nested) lists.
+    units : dict of str to str or None
+        Units by label; None while nobody has asked.
+    histories : dict of str to History
+        By label, how its values went since the monitor began.
+    history_length : int
+        Stretches of time that a history has.
     """
 
     name: str
@@ -80,7 +99,13 @@ class JobPicture:
     heard: float | None = None
     lost: dict[str, int] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    units: dict[str, str] | None = None
+    arrays: dict[str, list[Any]] = field(default_factory=dict)
     trends: dict[str, Trend] = field(default_factory=dict)
+    histories: dict[str, History] = field(default_factory=dict)
+    history_length: int = 600
+    peeked: int = -1
     _rate: Rate = field(default_factory=Rate)
 
     def take_reply(self, part: Mapping[str, Any], now: float) -> None:
@@ -122,10 +147,47 @@ class JobPicture:
         if total is None:
             total = self.rows + _number(told.get("rows"), int, 0)
         self.last_time = _number(told.get("last_time"), float, self.last_time)
-        if isinstance(told.get("last"), Mapping):
-            self.last = {str(label): value for label, value in told["last"].items()}
         self._count(total, now)
+        if isinstance(told.get("last"), Mapping):
+            self._take_last(told["last"], now)
+
+    def take_values(self, row: Any, now: float, *, whole: bool) -> None:
+        """The reply to a peek: the newest row, or None; large arrays are kept if `whole`."""
+        self.peeked = self.rows
+        if not isinstance(row, Mapping):
+            return
+        large = {str(k): v for k, v in row.items() if _elements(v) > MOST_ELEMENTS}
+        self.shapes |= {label: _shape(value) for label, value in large.items()}
+        self.arrays = large if whole else {}
+        time = _number(row.get("time"), float, None)
+        # Signals may have overtaken it; only what they leave out is news then.
+        if self.last_time is None or time is None or time >= self.last_time:
+            self._take_last({k: v for k, v in row.items() if str(k) not in large}, now)
+
+    def _take_last(self, row: Mapping[Any, Any], now: float) -> None:
+        self.last = {str(label): value for label, value in row.items()}
         self._follow(now)
+
+    @property
+    def labels(self) -> list[str]:
+        """The columns that something is known of."""
+        return [label for label in {**self.last, **self.shapes} if label != "time"]
+
+    def text(self, label: str) -> str:
+        """The newest value of a column, for people; of an array its shape."""
+        if label in self.last and not isinstance(self.last[label], list):
+            return words.value(self.last[label])
+        return words.shape(self.shapes.get(label) or _shape(self.last.get(label)))
+
+    def heading(self, label: str) -> str:
+        """A column's name and unit, for people."""
+        unit = (self.units or {}).get(label)
+        return words.clean(f"{self.name}/{label}" + (f" [{unit}]" if unit else ""))
+
+    def array(self, label: str) -> list[Any] | None:
+        """The newest array of a column, as (nested) lists, if it is known."""
+        value = self.arrays.get(label, self.last.get(label))
+        return value if isinstance(value, list) else None
 
     def rate(self, now: float) -> float | None:
         """Rows per second, or None while it can't be told."""
@@ -177,9 +239,20 @@ class JobPicture:
             if label == "time" or not _is_real(value) or not (known or self._room()):
                 continue
             self.trends.setdefault(label, Trend()).add(float(value), now)
+            history = self.histories.setdefault(label, History(self.history_length))
+            history.add(now if self.last_time is None else self.last_time, float(value))
 
     def _room(self) -> bool:
         return len(self.trends) < MOST_TRENDS
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """The shape of nested lists."""
+    return (len(value), *_shape(value[0])) if isinstance(value, list) and value else ()
+
+
+def _elements(value: Any) -> int:
+    return math.prod(_shape(value))
 
 
 def _is_real(value: Any) -> bool:

@@ -18,7 +18,7 @@ from h5daq.monitor.job import JobPicture
 from h5daq.monitor.picture import Picture, Remark
 from h5daq.monitor.table import jobs_table
 
-__all__ = ["headline", "page"]
+__all__ = ["details", "headline", "log_line", "needs_a_look", "page", "trouble"]
 
 LOG_LINES = 5
 
@@ -29,10 +29,10 @@ def page(picture: Picture, now: float, frame: Frame) -> Group:
     """The whole picture."""
     above = [
         headline(picture, now, frame),
-        _details(picture, now, frame),
-        *_trouble(picture, frame),
+        details(picture, now, frame),
+        *trouble(picture, frame),
     ]
-    log = [_log_line(remark, frame) for remark in list(picture.log)[-LOG_LINES:]]
+    log = [log_line(remark, frame) for remark in list(picture.log)[-LOG_LINES:]]
     below = [Text(), *log] if log else []
     # Beside these lines: an empty one, the table's titles, "and more", and the cursor's.
     room = None if frame.height is None else max(1, frame.height - len(above) - len(below) - 4)
@@ -46,7 +46,7 @@ def page(picture: Picture, now: float, frame: Frame) -> Group:
 def headline(picture: Picture, now: float, frame: Frame) -> Text:
     """The run in one line: state, age, alarms, losses, jobs, rows, rates."""
     writer, silence, lost = picture.writer, picture.silence(now), picture.lost()
-    line = state_text("silent" if silence is not None else writer.state, frame)
+    line = Text().append_text(state_text("silent" if silence is not None else writer.state, frame))
     line.append("  ").append(words.clean(writer.run_name or writer.run_path or "run", 40), "bold")
     if silence is not None:
         line.append(f"  nothing heard for {words.duration(silence)}", "red")
@@ -72,12 +72,13 @@ def _figures(picture: Picture, now: float) -> Iterable[str]:
         yield f"{words.size(rate)}/s"
 
 
-def _details(picture: Picture, now: float, frame: Frame) -> Text:
+def details(picture: Picture, now: float, frame: Frame) -> Text:
+    """The writer in one line: checkpoint, journal, disk, file."""
     writer, age = picture.writer, picture.checkpoint_age(now)
     parts = [
         f"checkpoint {words.duration(age)} ago" if age is not None else "no checkpoint yet",
         f"journal {words.size(writer.journal_bytes)}",
-        "" if writer.disk_free is None else f"disk {words.size(writer.disk_free)} free",
+        _disk(picture),
         writer.durability,
         words.clean(writer.file) if writer.file else "no file yet",
     ]
@@ -85,7 +86,16 @@ def _details(picture: Picture, now: float, frame: Frame) -> Text:
     return line.append_text(frame.text("   ".join(part for part in parts if part), "dim"))
 
 
-def _trouble(picture: Picture, frame: Frame) -> list[Text]:
+def _disk(picture: Picture) -> str:
+    free, lasts = picture.writer.disk_free, picture.disk_lasts()
+    if free is None:
+        return ""
+    until = "" if lasts is None else f", full in {words.duration(lasts)}"
+    return f"disk {words.size(free)} free{until}"
+
+
+def trouble(picture: Picture, frame: Frame) -> list[Text]:
+    """What is wrong with the writer, a line each; nothing if all is well."""
     writer, found = picture.writer, []
     if writer.trouble:
         found.append(frame.text(words.clean(writer.trouble, 300), "bold red"))
@@ -100,15 +110,17 @@ def _chosen(picture: Picture, now: float, room: int | None) -> tuple[list[JobPic
     jobs = list(picture.jobs.values())
     if room is None or len(jobs) <= room:
         return jobs, 0
-    urgent = sorted(jobs, key=lambda job: not _needs_a_look(job, now))
+    urgent = sorted(jobs, key=lambda job: not needs_a_look(job, now))
     return urgent[: room - 1], len(jobs) - room + 1
 
 
-def _needs_a_look(job: JobPicture, now: float) -> bool:
+def needs_a_look(job: JobPicture, now: float) -> bool:
+    """Whether somebody should look at a job."""
     return job.silent(now) or job.state in ALARMING or bool(job.lost_rows)
 
 
-def _log_line(remark: Remark, frame: Frame) -> Text:
+def log_line(remark: Remark, frame: Frame) -> Text:
+    """A line of the log."""
     clock = time.strftime("%H:%M:%S", time.localtime(remark.time))
     line = Text(f"{clock}  ", "dim")
     line.append(f"{words.clean(remark.level, 8):<8}  ", _LEVELS.get(remark.level, "dim"))

@@ -4,7 +4,8 @@ A `Picture` is pure: signals, replies and the time come in as arguments; nothing
 for. It is right for who joins late, by the old rule "first a full copy, then the changes": at
 first, after a restart of the writer, and whenever a signal speaks of something unknown,
 `wants_status` says that a ``status`` request is due, and its reply makes the picture whole again.
-Signals that could not be placed until then are kept.
+Signals that could not be placed until then are kept. Values that no signal tells (of a job that
+rests, or large arrays of the job that is watched) are asked for by `wants_values`.
 
 What comes in is data of other processes: an odd field is ignored, never an error.
 """
@@ -19,8 +20,10 @@ from typing import Any
 from h5daq.flow.names import is_own
 from h5daq.flow.topics import parse
 from h5daq.monitor.alarm import AlarmPictures
-from h5daq.monitor.job import JobPicture
-from h5daq.monitor.rate import Rate
+from h5daq.monitor.hosts import HostPicture, hosts_of
+from h5daq.monitor.job import ALARMING, JobPicture
+from h5daq.monitor.peeks import Peeks
+from h5daq.monitor.rate import Rate, Room
 from h5daq.monitor.writer import WriterPicture, as_map
 
 __all__ = ["KINDS", "Picture", "Remark"]
@@ -40,6 +43,9 @@ SILENT_SECONDS = 4.0
 MOST_WAITING = 1000
 
 _SEVERITIES = {"ok": "INFO", "warn": "WARNING", "alarm": "ERROR"}
+
+LONG_HISTORIES, SHORT_HISTORY = 200, 60
+"""So many jobs have long histories; those of further ones are short, for the sake of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class Picture:
     alarms : AlarmPictures
         The alarms that are raised, a mapping by job, column and kind.
     log : deque of Remark
-        The last lines, alarms among them.
+        The last lines, alarms and changes of a job's state among them.
     """
 
     def __init__(self, log_lines: int = 200) -> None:
@@ -78,7 +84,8 @@ class Picture:
         self.alarms = AlarmPictures()
         self.log: deque[Remark] = deque(maxlen=log_lines)
         self.heard: float | None = None
-        self._bytes = Rate()
+        self._peeks = Peeks()
+        self._bytes, self._room = Rate(), Room()
         self._waiting: dict[str, tuple[Mapping[str, Any], float]] = {}
         self._whole = False
         self._replied = self._asked = float("-inf")
@@ -124,12 +131,16 @@ class Picture:
         self.writer.take_run(run)
         self.writer.take_writer(writer)
         self._bytes.count(self.writer.bytes, now)
+        if self.writer.disk_free is not None:
+            self._room.count(self.writer.disk_free, now)
         jobs = as_map(reply, "jobs")
         for name in [name for name in self.jobs if name not in jobs]:
             del self.jobs[name]
         for name, part in jobs.items():
             if isinstance(part, Mapping):
-                self.job(str(name)).take_reply(part, now)
+                job, before = self.job(str(name)), self.job(str(name)).state
+                job.take_reply(part, now)
+                self._note_state(job, before, now)
         # An answer that is older than what was heard meanwhile is no whole one.
         self._whole = self.alarms.take_all(reply.get("alarms"), writer.get("alarm_id"))
         self._place_waiting()
@@ -142,9 +153,33 @@ class Picture:
             return True
         return False
 
+    def wants_values(self, now: float) -> list[str]:
+        """Jobs to send a ``peek`` request for now: new ones, and the one that is watched."""
+        return self._peeks.due(self.jobs, now)
+
+    def take_values(self, name: str, row: Any, now: float) -> None:
+        """The reply to a ``peek`` request for a job."""
+        if name in self.jobs:
+            self.jobs[name].take_values(row, now, whole=name == self._peeks.watched)
+
+    def wants_units(self) -> str | None:
+        """The job whose columns are to be described now: the one that is watched, once."""
+        job = self.jobs.get(self._peeks.watched or "")
+        return job.name if job is not None and job.rows and job.units is None else None
+
+    def watch(self, name: str | None) -> None:
+        """Want the large arrays of this job, and of no other."""
+        for job in self.jobs.values():
+            job.arrays = {}
+        self._peeks.watch(name)
+
     def job(self, name: str) -> JobPicture:
         """The picture of a job; made when it was not known."""
-        return self.jobs.setdefault(name, JobPicture(name))
+        if name not in self.jobs:
+            self.jobs[name] = JobPicture(name)
+            if len(self.jobs) > LONG_HISTORIES:
+                self.jobs[name].history_length = SHORT_HISTORY
+        return self.jobs[name]
 
     # -- what is seen --------------------------------------------------------------------------
 
@@ -171,6 +206,14 @@ class Picture:
         """Bytes per second that the writer receives; None while it can't be told."""
         return self._bytes.at(now)
 
+    def disk_lasts(self) -> float | None:
+        """Seconds until the disk is full, by how it filled lately; None if that can't be told."""
+        return None if self.writer.disk_free is None else self._room.lasts
+
+    def hosts(self, now: float) -> list[HostPicture]:
+        """The machines on which jobs run."""
+        return hosts_of(self.jobs.values(), now)
+
     def lost(self) -> dict[str, int]:
         """Rows that could not be kept, by cause, of all jobs together."""
         total: dict[str, int] = {}
@@ -184,10 +227,12 @@ class Picture:
         return {
             "time": now,
             "silence": self.silence(now),
-            "writer": {**asdict(self.writer), "checkpoint_age": self.checkpoint_age(now)},
+            "writer": {**asdict(self.writer), "checkpoint_age": self.checkpoint_age(now),
+                       "disk_lasts": self.disk_lasts()},
             "rows": self.rows(),
             "rate": self.rate(now),
             "byte_rate": self.byte_rate(now),
+            "hosts": {host.name: {**asdict(host), "state": host.state} for host in self.hosts(now)},
             "jobs": {name: job.as_dict(now) for name, job in self.jobs.items()},
             "alarms": [alarm.as_dict() for alarm in self.alarms.worst()],
             "log": [{"time": r.time, "level": r.level, "source": r.source, "text": r.text}
@@ -217,7 +262,7 @@ class Picture:
         self.jobs.clear()
         self.alarms.forget()
         self._waiting.clear()
-        self._bytes = Rate()
+        self._bytes, self._room = Rate(), Room()
 
     def _take_rows(self, path: str, told: Mapping[str, Any], now: float) -> None:
         name = self._job_of(path)
@@ -245,10 +290,18 @@ class Picture:
 
     def _take_status(self, name: str, told: Mapping[str, Any], now: float) -> None:
         known = name in self.jobs
-        job = self.job(name)
+        job, before = self.job(name), self.job(name).state
         restarted = job.take_status(told, now)
+        self._note_state(job, before, now)
         if restarted or not known:
             self._whole = False
+
+    def _note_state(self, job: JobPicture, before: str, now: float) -> None:
+        """Put it into the log when a job's state is another one than before."""
+        if before not in ("new", job.state):
+            level = "WARNING" if job.state in ALARMING else "INFO"
+            text = f"{before} → {job.state}" + (f": {job.message}" if job.message else "")
+            self.log.append(Remark(now, level, job.name, text))
 
     def _take_alarm(self, path: str, told: Mapping[str, Any], now: float) -> None:
         alarm = self.alarms.take(told)

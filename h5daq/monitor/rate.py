@@ -2,7 +2,8 @@
 
 `Rate` is an average whose memory fades over some seconds, weighted by time: a job that is told of
 20 times a second and one that is told of once a minute are both right. `Trend` keeps a point per
-second or so for a sparkline. Time is always an argument, in seconds of any clock.
+second or so for a sparkline, `Room` tells how long what is left will last. Time is always an
+argument, in seconds of any clock.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-__all__ = ["Rate", "Trend"]
+__all__ = ["Rate", "Room", "Trend"]
 
 FADE_SECONDS = 5.0
 """After this time news weigh 1/e of what they did."""
@@ -93,3 +94,41 @@ class Trend:
     def points(self) -> tuple[float, ...]:
         """Oldest first."""
         return tuple(self._points)
+
+
+class Room:
+    """How long free space will last, by how it went in the last ten minutes.
+
+    Space comes and goes in steps (a checkpoint, a segment of the journal, another program's file);
+    only what is gone after a minute and more counts.
+
+    Examples
+    --------
+    >>> room = Room()
+    >>> for minute in range(3):
+    ...     room.count(1000 - 100 * minute, 60.0 * minute)
+    >>> room.lasts
+    480.0
+    """
+
+    def __init__(self, span: float = 600.0, least: float = 60.0) -> None:
+        self._span, self._least = span, least
+        self._looks: deque[tuple[float, int]] = deque()
+
+    def count(self, free: int, now: float) -> None:
+        """Take in how much is free at `now`."""
+        if self._looks and now < self._looks[-1][0]:
+            self._looks.clear()
+        self._looks.append((now, free))
+        while now - self._looks[0][0] > self._span:
+            self._looks.popleft()
+
+    @property
+    def lasts(self) -> float | None:
+        """Seconds until nothing is free; None if it doesn't shrink, or it is too soon to tell."""
+        if not self._looks:
+            return None
+        (begun, before), (now, free) = self._looks[0], self._looks[-1]
+        if now - begun < self._least or free >= before:
+            return None
+        return free * (now - begun) / (before - free)

@@ -53,7 +53,7 @@ def summary(picture: Picture, now: float, frame: Frame) -> Group:
 
 def _head(picture: Picture, now: float, frame: Frame) -> Text:
     writer = picture.writer
-    line = state_text(writer.state, frame)
+    line = Text().append_text(state_text(writer.state, frame))
     line.append("  ").append(words.clean(writer.run_name or writer.run_path or "run", 40), "bold")
     if writer.run_start is not None:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(writer.run_start))

@@ -1,12 +1,13 @@
 """The table of jobs: one row each, as many columns as there is room for.
 
+`jobs_table` is for a page that is drawn as a whole, `job_lines` for a list that is scrolled.
 On a narrow terminal the columns that matter least go first, the sparkline before the newest
 values, losses never. What is left keeps its full width, and only names and values are cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -16,7 +17,7 @@ from h5daq.monitor import words
 from h5daq.monitor.frame import Frame, lost_text, state_text
 from h5daq.monitor.job import JobPicture
 
-__all__ = ["jobs_table", "plain_job"]
+__all__ = ["job_lines", "jobs_table", "plain_job"]
 
 TREND_WIDTH = 20
 MOST_VALUES = 4
@@ -49,13 +50,12 @@ class _Cells:
         if job.message:
             # What is wrong matters more than the values from before.
             return self.frame.text(words.clean(job.message, 80), "yellow")
-        entries = [(k, v) for k, v in job.last.items() if k != "time"]
         line = Text()
-        for label, entry in entries[:MOST_VALUES]:
+        for label in job.labels[:MOST_VALUES]:
             line.append(f"{words.clean(label, 20)} ", "dim")
-            line.append_text(self.frame.text(words.value(entry))).append("  ")
-        if len(entries) > MOST_VALUES:
-            line.append(f"+{len(entries) - MOST_VALUES}", "dim")
+            line.append_text(self.frame.text(job.text(label))).append("  ")
+        if len(job.labels) > MOST_VALUES:
+            line.append(f"+{len(job.labels) - MOST_VALUES}", "dim")
         return line
 
     def trend(self, job: JobPicture) -> Text:
@@ -111,8 +111,7 @@ _FIRST_TO_GO = ("memory", "trend", "late by", "restarts", "held", "newest", "rat
 
 def jobs_table(jobs: Sequence[JobPicture], now: float, frame: Frame) -> Table:
     """A row per job, with the columns that the width of the frame has room for."""
-    cells = _Cells(now, frame)
-    drawn = {column: [column.cell(cells, job) for job in jobs] for column in _COLUMNS}
+    drawn = _drawn(jobs, now, frame)
     shown = _fitting(drawn, frame.width)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, GAP, 0, 0))
     for column, width in shown.items():
@@ -126,6 +125,35 @@ def jobs_table(jobs: Sequence[JobPicture], now: float, frame: Frame) -> Table:
     for row in zip(*(drawn[column] for column in shown), strict=True):
         table.add_row(*row)
     return table
+
+
+def job_lines(jobs: Sequence[JobPicture], now: float, frame: Frame) -> list[Text]:
+    """The same as lines of text as wide as the frame, the titles first."""
+    drawn = _drawn(jobs, now, frame)
+    shown = _fitting(drawn, frame.width)
+    titles = ((Text(column.title, "dim"), column, width) for column, width in shown.items())
+    lines = [_line(titles, frame)]
+    for place in range(len(jobs)):
+        cells = ((drawn[column][place], column, width) for column, width in shown.items())
+        lines.append(_line(cells, frame))
+    return lines
+
+
+def _line(cells: Iterable[tuple[Text, _Column, int]], frame: Frame) -> Text:
+    line = Text(no_wrap=True)
+    for cell, column, width in cells:
+        cut = cell.copy()
+        cut.truncate(width, overflow="ellipsis")
+        space = " " * (width - cut.cell_len)
+        line.append(space if column.right else "").append_text(cut)
+        line.append(("" if column.right else space) + " " * GAP)
+    line.truncate(frame.width, pad=True)
+    return line
+
+
+def _drawn(jobs: Sequence[JobPicture], now: float, frame: Frame) -> dict[_Column, list[Text]]:
+    cells = _Cells(now, frame)
+    return {column: [column.cell(cells, job) for job in jobs] for column in _COLUMNS}
 
 
 def _fitting(drawn: dict[_Column, list[Text]], room: int) -> dict[_Column, int]:

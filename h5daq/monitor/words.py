@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["clean", "count", "duration", "lateness", "size", "sparkline", "value"]
+__all__ = ["clean", "count", "duration", "lateness", "shape", "size", "sparkline", "value"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.-:=+*#"
@@ -111,6 +111,17 @@ def value(entry: Any) -> str:
     if isinstance(entry, list):
         return f"[{len(entry)}]"
     return "–" if entry is None else clean(str(entry), 24)
+
+
+def shape(extents: Sequence[int]) -> str:
+    """The shape of an array.
+
+    Examples
+    --------
+    >>> shape((8, 1024))
+    '[8×1024]'
+    """
+    return f"[{'×'.join(map(str, extents))}]"
 
 
 def sparkline(points: Sequence[float], width: int, ascii_only: bool = False) -> str:

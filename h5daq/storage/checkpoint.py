@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.entries import Entry
 from h5daq.flow.ledger import Effect, Ended, FileState, JobState, Ledger, Place, Sealed
-from h5daq.flow.records import is_vault
+from h5daq.flow.records import Noted, is_vault
 from h5daq.flow.rollover import file_name
 from h5daq.storage.file_shelf import BuilderOptions, FileShelf, still_waits
 from h5daq.storage.find import free_path, run_files
@@ -226,7 +226,15 @@ class Builder:
         if isinstance(effect, Ended):
             self._end(effect)
             return True
+        if isinstance(effect, Noted):
+            self._note(entry, effect)
+            return True
         return entry.lsn in self._refused or self._append(entry, effect)
+
+    def _note(self, entry: Entry, noted: Noted) -> None:
+        run_file = self._file(noted.file)
+        if run_file is not None and entry.lsn > run_file.lsn:
+            run_file.note(noted)
 
     def _append(self, entry: Entry, place: Place) -> bool:
         """Give rows to their file; False if HDF5 won't take them."""
@@ -280,7 +288,7 @@ class Builder:
         return {**job.lost, **{cause: n for cause, n in more.items() if n}}
 
     def _seal(self, sealed: Sealed) -> None:
-        run_file = self._file_of(sealed.file) if sealed.file.rows else None
+        run_file = self._file_of(sealed.file) if sealed.file.begun else None
         if run_file is None:
             return
         self._finish(

@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 
 from h5daq.errors import FileDamaged
-from h5daq.flow.ledger import Effect, Ended, FileState, Ledger, Sealed
+from h5daq.flow.ledger import Effect, Ended, FileState, Ledger, Place, Sealed
 from h5daq.flow.rollover import file_name
 from h5daq.storage.find import numbered
 from h5daq.storage.journal import Journal
@@ -110,12 +110,12 @@ class _Walk:
                 self._mark_end(effect.file)
             else:
                 file = self._file(effect.file)
-                if file is not None and lsn > file.lsn:
+                if isinstance(effect, Place) and file is not None and lsn > file.lsn:
                     counted = self._report.appended
                     counted[effect.job] = counted.get(effect.job, 0) + effect.batch.n
 
     def _seal(self, sealed: Sealed) -> None:
-        file = self._file_of(sealed.file) if sealed.file.rows else None
+        file = self._file_of(sealed.file) if sealed.file.begun else None
         if file is None:
             return
         name = file_name(file_format(self._ledger.run), sealed.file.start, sealed.seal.end)

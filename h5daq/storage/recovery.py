@@ -144,7 +144,7 @@ def end_record(ledger: Ledger) -> EndRecord:
     """The end of a run that nobody ended: it was when its last row was taken."""
     times = [job.last_time for job in ledger.jobs.values() if job.last_time is not None]
     # A clock that was set back must not end a file before it begins.
-    times += [file.start for file in ledger.files if file.rows]
+    times += [file.start for file in ledger.files if file.begun]
     start = ledger.run.start if ledger.run else 0.0
     return EndRecord(max(times, default=start), True)
 

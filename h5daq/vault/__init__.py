@@ -10,6 +10,8 @@ Read downwards::
     rows        rows as they come from a user, checked
     dataset     one dataset: rows, variables, parameters, comments         (described: its half)
     legacy      datasets of the first days, CSV and INI
+    job_dataset a dataset that is a job of a run               (job_store: its rows, on the way too)
+    runs        the runs as directories of the tree
     tree        moving about, making, opening, tagging
     browse      h5daq.Vault: a look into a tree without a server
 

@@ -102,11 +102,15 @@ class Bulletin:
     def _of_directory(
         self, kind: str, path: VaultPath, payload: Any, fields: dict[str, Any]
     ) -> None:
+        self.tell_directory(kind, path, payload)
+        self._signals.append((kind, joined(path), fields))
+
+    def tell_directory(self, kind: str, path: VaultPath, payload: Any) -> None:
+        """Notes to those who are in a directory, and to nobody else."""
         for context in self._contexts.at(path):
             if kind in context.listens:
                 note = Note(context.key[1], kind, context.listens[kind], payload)
                 self._told.append(Told(context.key, note))
-        self._signals.append((kind, joined(path), fields))
 
     # -- datasets --------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from h5daq.errors import (
     VaultError,
 )
 from h5daq.flow.latch import Kind
-from h5daq.flow.records import PackedAdd, VaultRecord
+from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
 from h5daq.flow.requests import Request
 from h5daq.flow.variables import Columns
 from h5daq.flow.vaultwire import decode_columns
@@ -31,15 +31,15 @@ from h5daq.vault.bulletin import Bulletin, Newest, joined, newest
 from h5daq.vault.contexts import Context, DatasetKey
 from h5daq.vault.dataset import Cursor, Dataset
 from h5daq.vault.labrad import from_data_url
-from h5daq.vault.live import Live
-from h5daq.vault.names import VaultPath, directory_file, numbered
+from h5daq.vault.live import Live, file_of
+from h5daq.vault.names import VaultPath, numbered
 from h5daq.vault.rows import check_plain, from_columns
 from h5daq.vault.tags import as_list, changed
 from h5daq.vault.tree import ROOT, Tree
 
 __all__ = ["Changing"]
 
-Append = Callable[[VaultRecord | PackedAdd], int]
+Append = Callable[[VaultRecord | NoteRecord | PackedAdd], int]
 
 
 class Changing:
@@ -92,21 +92,30 @@ class Changing:
     ) -> VaultPath:
         """Where `names` lead to; what is missing on the way is made."""
         path, missing = context.path, list[VaultPath]()
+        wanted = False
         for name in names:
             path = (*path, name) if name else ROOT
-            if name and path not in missing and not self._tree.folders.exists(path):
+            if path not in missing and not self._tree.has(path):
+                self._tree.check_free(path)
+                wanted = True
+            if self._is_missing(path) and path not in missing:
                 missing.append(path)
-        if missing:
+        if wanted:
             self._make(request, now, missing, list(path))
         return path
 
+    def _is_missing(self, path: VaultPath) -> bool:
+        """Whether a directory is not on disk, where it may be: those of runs are nowhere."""
+        return not self._tree.folders.exists(path) and not self._tree.runs.owns(path)
+
     def _mkdir(self, context: Context, request: Request, now: float) -> list[str]:
         name = text(request.args, "name")
-        directory_file(name, self._tree.folders.suffix)
         path = (*context.path, name)
+        self._tree.check_free(path)
         if self._tree.folders.exists(path):
             raise DirectoryExists(f"there is a directory {'/'.join(path)} already")
-        self._make(request, now, [path], list(path))
+        above = [path[:depth] for depth in range(2, len(path))]
+        self._make(request, now, [*filter(self._is_missing, above), path], list(path))
         return list(path)
 
     def _make(self, request: Request, now: float, made: list[VaultPath], result: Any) -> None:
@@ -120,14 +129,19 @@ class Changing:
     def _update_tags(self, context: Context, request: Request, now: float) -> None:
         args, path = request.args, context.path
         changes, datasets = texts(args, "tags"), self._tagged(context, request)
-        session = self._tree.folders.session(path)
+        session = self._tree.session(path)
         _, dirs_told = changed(session.directories, as_list(texts(args, "dirs")), changes)
         _, sets_told = changed(session.datasets, as_list(datasets), changes)
         as_list(changes)
         if not dirs_told and not sets_told:
             return
         told = {"directories": dict(dirs_told), "datasets": dict(sets_told)}
-        self._perform(VaultRecord("tags", request.session, request.id, now, list(path), args=told))
+        if self._tree.runs.owns(path):
+            notes = self._tree.runs.tag_notes(path, {**told["directories"], **told["datasets"]})
+            self._append(NoteRecord(request.session, request.id, now, notes))
+        else:
+            record = VaultRecord("tags", request.session, request.id, now, list(path), args=told)
+            self._perform(record)
         self._bulletin.tags_updated(path, dirs_told, sets_told)
 
     def _tagged(self, context: Context, request: Request) -> list[str]:
@@ -162,6 +176,7 @@ class Changing:
         extended: bool,
     ) -> list[Any]:
         path = context.path
+        self._tree.check_owner(path)
         name = numbered(self._tree.next_number(path), title)
         result = [list(path), name]
         args = {
@@ -197,17 +212,20 @@ class Changing:
     def _add(self, context: Context, request: Request, now: float) -> None:
         key, dataset = self._opened(context)
         if not context.cursor.writing:
-            raise ReadOnly(f"dataset {dataset.name!r} is open for reading: open it with append")
+            raise ReadOnly(dataset.closed)
         plan = context.plan
         if plan is not None and plan.fits(request):
-            self._add_alike(plan, key, request, now)
+            self._add_alike(plan, key, dataset, request, now)
         else:
             self._add_any(context, key, dataset, request, now)
 
-    def _add_alike(self, plan: AddPlan, key: DatasetKey, request: Request, now: float) -> None:
+    def _add_alike(
+        self, plan: AddPlan, key: DatasetKey, dataset: Dataset, request: Request, now: float
+    ) -> None:
         """An add that is like the last one."""
         rows = plan.rows(request)
-        file = self._live.prepare(key)
+        self._live.prepare(key)
+        file = file_of(dataset)
         self._append(plan.record(request, now))
         if isinstance(rows, bytes):
             file.append_row(rows)
@@ -224,9 +242,9 @@ class Changing:
             check_plain(dataset.columns)
             fields = _split(fields)
         rows = from_columns(dataset.columns, fields)
-        file = self._live.prepare(key)
+        self._live.prepare(key)
         self._append(_rows_record(request, now, key, fields))
-        file.append(rows)
+        file_of(dataset).append(rows)
         context.plan = AddPlan.of(request, key, dataset.columns, fields)
         last = newest(dataset.columns, rows)
         place = joined((*key[0], key[1]))
@@ -254,8 +272,9 @@ class Changing:
                 "parameters", session, request.id, now, list(key[0]), key[1],
                 {"texts": list(stored.items())},
             )  # fmt: skip
-            self._append(record)
-            file.add_parameters(stored)
+            self._append(dataset.record(record))
+            if file is not None:
+                file.add_parameters(stored)
         if error is not None:
             raise error
         self._bulletin.news(key, Kind.PARAMETERS)
@@ -266,10 +285,11 @@ class Changing:
         comment = dataset.checked_comment(words, user, now)
         file = self._live.prepare(key)
         args = {"comment": words, "user": user}
-        self._append(
-            VaultRecord("comment", request.session, request.id, now, list(key[0]), key[1], args)
-        )
-        file.add_comments([comment])
+        session, number = request.session, request.id
+        record = VaultRecord("comment", session, number, now, list(key[0]), key[1], args)
+        self._append(dataset.record(record))
+        if file is not None:
+            file.add_comments([comment])
         self._bulletin.news(key, Kind.COMMENTS)
 
     def _opened(self, context: Context) -> tuple[DatasetKey, Dataset]:

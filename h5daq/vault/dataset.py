@@ -19,6 +19,7 @@ from h5daq.errors import (
     ReadOnly,
     VaultError,
 )
+from h5daq.flow.records import NoteRecord, VaultRecord
 from h5daq.flow.variables import check_text
 from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.storage.layouts.datavault_comments import Comment
@@ -42,6 +43,29 @@ class Dataset(Described):
     store : Store
         A `VaultFile` to write to, or a reader.
     """
+
+    page_bytes: int | None = None
+    """Most bytes of rows in one reply, where it is less than for others."""
+
+    def page_rows(self, _start: int, most: int) -> int:
+        """Rows of a page that begins at row `start` and has at most `most`."""
+        return most
+
+    @property
+    def closed(self) -> str:
+        """Why no rows can be added where the cursor is not writing."""
+        return f"dataset {self.name!r} is open for reading: open it with append=True"
+
+    def check_rows(self) -> None:
+        """See that rows can be added, once a cursor is writing; raises `ReadOnly` if not."""
+
+    def check_notes(self) -> None:
+        """See that parameters and comments can be added; raises `ReadOnly` if not."""
+        self._file()
+
+    def record(self, note: VaultRecord) -> VaultRecord | NoteRecord:
+        """The journal's entry for parameters or a comment; `note` is that of a vault's file."""
+        return note
 
     # -- rows in ---------------------------------------------------------------------------------
 
@@ -94,7 +118,7 @@ class Dataset(Described):
 
     def _append(self, cursor: Cursor, rows: NDArray[Any]) -> int:
         if not cursor.writing:
-            raise ReadOnly(f"dataset {self.name!r} is open for reading: open it with append=True")
+            raise ReadOnly(self.closed)
         self._file().append(rows)
         return len(rows)
 
@@ -167,6 +191,13 @@ class Dataset(Described):
             raise DataVersionMismatch(f"dataset {self.name!r} is a simple one: use get")
         rows = self._page(cursor, limit)
         return tuple(rows[name] for name in rows.dtype.names or ())
+
+    def fields(
+        self, cursor: Cursor, limit: int | None = None, start_over: bool = False
+    ) -> list[NDArray[Any]]:
+        """What `get_ex` gives, by column; of a simple dataset that array alone."""
+        rows = self.get_ex(cursor, limit, start_over)
+        return [rows[name] for name in rows.dtype.names] if rows.dtype.names else [rows]
 
     def unread(self, cursor: Cursor) -> bool:
         """Whether there are rows behind the cursor's position."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from h5daq.errors import ReadOnly, StorageError
+from h5daq.errors import BadArgument, ReadOnly, StorageError
 from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.vault.contexts import DatasetKey
 from h5daq.vault.dataset import Dataset
@@ -64,13 +64,12 @@ class Live:
 
     def _opened(self, key: DatasetKey) -> Dataset:
         path, name = key
-        _, file = self._tree.find(path, name)
-        if file.suffix in (".ini", ".csv"):
-            return self._tree.open(path, name)
         try:
             return self._tree.open(path, name, writable=True)
+        except (BadArgument, ReadOnly):
+            return self._tree.open(path, name)
         except StorageError as error:
-            log.info("%s is open for reading only: %s", file, error)
+            log.info("%s is open for reading only: %s", name, error)
             return self._tree.open(path, name)
 
     def made(self, key: DatasetKey, dataset: Dataset) -> None:
@@ -94,15 +93,21 @@ class Live:
 
     # -- changes ---------------------------------------------------------------------------------
 
-    def prepare(self, key: DatasetKey) -> VaultFile:
+    def prepare(self, key: DatasetKey) -> VaultFile | None:
         """The file of a dataset that is about to change, before that is journaled.
+
+        None for a job, whose run's files take changes from the journal.
 
         Raises
         ------
         ReadOnly
             If it can only be read.
         """
-        file = file_of(self.open(key))
+        dataset = self.open(key)
+        dataset.check_notes()
+        file = dataset.store
+        if not isinstance(file, VaultFile):
+            return None
         if key not in self._first:
             last = self._last_lsn()
             if file.lsn > last:

@@ -20,10 +20,23 @@ __all__ = [
     "encode",
     "number_of",
     "numbered",
+    "path_of",
 ]
 
 VaultPath = tuple[str, ...]
 """A directory of the vault: its names from the root down, which itself is ``""``."""
+
+
+def path_of(joined: str) -> VaultPath:
+    """The directory that a text with slashes names, as signals have it: without the root.
+
+    Examples
+    --------
+    >>> path_of("tank/top"), path_of("")
+    (('', 'tank', 'top'), ('',))
+    """
+    return ("", *joined.split("/")) if joined else ("",)
+
 
 SUFFIX = ".dir"
 """What directories' names end with on disk."""

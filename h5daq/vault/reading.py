@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from h5daq.errors import BadParameter
 from h5daq.flow.latch import Kind
 from h5daq.flow.packing import Buffer
@@ -70,8 +68,8 @@ class Reading:
         ])  # fmt: skip
 
     def _get_ex(self, context: Context, dataset: Dataset, args: Args) -> Answer:
-        return self._page(context, dataset, args, lambda limit, over: _fields(
-            dataset.get_ex(context.cursor, limit, over)
+        return self._page(context, dataset, args, lambda limit, over: dataset.fields(
+            context.cursor, limit, over
         ))  # fmt: skip
 
     def _get_ex_t(self, context: Context, dataset: Dataset, args: Args) -> Answer:
@@ -87,7 +85,8 @@ class Reading:
         read: Callable[[int, bool], list[Any]],
     ) -> Answer:
         limit, over = whole(args, "limit"), flag(args, "start_over")
-        most = _most_rows(dataset)
+        start = 0 if over else context.cursor.position
+        most = dataset.page_rows(start, _most_rows(dataset))
         columns = read(most if limit is None else min(limit, most), over)
         while (rows := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
             context.cursor.position -= rows
@@ -125,12 +124,9 @@ class Reading:
         raise BadParameter(f"dataset {dataset.name!r} has no parameter {name!r}")
 
 
-def _fields(rows: np.ndarray[Any, Any]) -> list[Any]:
-    return [rows[name] for name in rows.dtype.names] if rows.dtype.names else [rows]
-
-
 def _most_rows(dataset: Dataset) -> int:
-    rows = max(1, min(_PAGE_BYTES, MAX_PAGE_BYTES) // dataset.columns.dtype.itemsize)
+    page = min(_PAGE_BYTES, dataset.page_bytes or MAX_PAGE_BYTES, MAX_PAGE_BYTES)
+    rows = max(1, page // dataset.columns.dtype.itemsize)
     return min(rows, _TEXT_ROWS) if any(c.type == "s" for c in dataset.columns.all) else rows
 
 

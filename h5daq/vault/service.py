@@ -18,9 +18,10 @@ from h5daq.flow.requests import ErrorCode, Request
 from h5daq.vault.arguments import Args, flag, number, seconds, text, texts, whole
 from h5daq.vault.bulletin import DIRECTORY_KINDS, Bulletin, Signal, Told
 from h5daq.vault.changing import Append, Changing
-from h5daq.vault.contexts import LEASE, Context, ContextKey, Contexts
+from h5daq.vault.contexts import LEASE, Context, ContextKey, Contexts, DatasetKey
 from h5daq.vault.dataset import Dataset
 from h5daq.vault.live import Live
+from h5daq.vault.names import VaultPath
 from h5daq.vault.reading import Reading
 from h5daq.vault.tree import DEFAULT_FILTERS, Tree
 
@@ -115,6 +116,16 @@ class Service:
         for context in self.contexts.expired(tick):
             self._end(context)
 
+    def job_news(self, key: DatasetKey) -> list[Told]:
+        """A worker's rows have come to a job; everybody is told of that elsewhere."""
+        self.bulletin.tell(self.bulletin.latch.news(key, Kind.DATA))
+        return self.bulletin.take()[0]
+
+    def job_appeared(self, kind: str, path: VaultPath, name: str) -> list[Told]:
+        """A run has a directory or a job more; everybody is told of that elsewhere."""
+        self.bulletin.tell_directory(kind, path, name)
+        return self.bulletin.take()[0]
+
     def failed(self, told: Told) -> None:
         """A note could not be sent."""
         if told.telling is not None:
@@ -205,10 +216,11 @@ class Service:
     def _open(self, context: Context, args: Args) -> list[Any]:
         by_number, append = type(args.get("name")) is int, flag(args, "append")
         which = number(args, "name") if by_number else text(args, "name")
-        name, _ = self._tree.find(context.path, which)
+        name = self._tree.find(context.path, which)
         key = (context.path, name)
         dataset = self._live.open(key)
         if append:
+            dataset.check_rows()
             self._live.prepare(key)
         self._changing.look_at(context, key, writing=append)
         unread = [Kind.DATA] if dataset.rows else []

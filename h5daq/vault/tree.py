@@ -17,15 +17,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from h5daq.errors import BadArgument, DatasetNotFound, DirectoryNotFound, NoDataset
+from h5daq.errors import (
+    BadArgument,
+    DatasetNotFound,
+    DirectoryExists,
+    DirectoryNotFound,
+    NoDataset,
+    ReadOnly,
+)
 from h5daq.flow.variables import Columns
 from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.storage.layouts.datavault_head import DatasetHead, Versions
 from h5daq.storage.layouts.datavault_read import VaultReader
 from h5daq.vault.dataset import Dataset
 from h5daq.vault.folders import Folders
+from h5daq.vault.job_store import Recorder
 from h5daq.vault.legacy import LegacyReader
-from h5daq.vault.names import SUFFIX, VaultPath, number_of, numbered
+from h5daq.vault.names import SUFFIX, VaultPath, directory_file, number_of, numbered
+from h5daq.vault.runs import Runs
+from h5daq.vault.session import Session
 from h5daq.vault.tags import Tagged, as_list, changed, chosen, tags_of
 
 __all__ = ["DEFAULT_FILTERS", "ROOT", "Target", "Tree"]
@@ -54,6 +64,14 @@ class Tree:
     durable : bool
         Whether what is written outlives the loss of power.
 
+    recorder : Recorder, optional
+        Who records a run in it at this moment.
+
+    Attributes
+    ----------
+    runs : Runs
+        The runs, which are directories of the same tree.
+
     Notes
     -----
     One process at a time may change a tree.
@@ -66,7 +84,9 @@ class Tree:
         *,
         versions: Versions = "guide",
         durable: bool = True,
+        recorder: Recorder | None = None,
     ) -> None:
+        self.runs = Runs(root, recorder)
         self.folders = Folders(root, suffix, durable=durable)
         self._versions: Versions = versions
         self._durable = durable
@@ -107,13 +127,53 @@ class Tree:
         made: list[VaultPath] = []
         for name in [target] if isinstance(target, str) else target:
             path = (*path, name) if name else ROOT
-            if self.folders.exists(path):
+            if self.has(path):
                 continue
             if not create:
                 raise DirectoryNotFound(f"there is no directory {'/'.join(path)}")
-            self.folders.make(path, now)
+            self.make(path, now)
             made.append(path)
         return path, made
+
+    def has(self, path: VaultPath) -> bool:
+        """Whether there is such a directory."""
+        return self.folders.exists(path) or self.runs.has(path)
+
+    def make(self, path: VaultPath, now: float) -> None:
+        """Make a directory, and those above it that only runs have.
+
+        Raises
+        ------
+        EmptyName, DirectoryExists
+            If it has no name, or is there.
+        ReadOnly
+            If it would be in that of a run.
+        """
+        self.check_free(path)
+        for depth in range(2, len(path)):
+            if not self.folders.exists(path[:depth]) and self.runs.has(path[:depth]):
+                self.folders.make(path[:depth], now)
+        self.folders.make(path, now)
+
+    def check_free(self, path: VaultPath) -> None:
+        """See that no run has a directory, or the one above it.
+
+        Raises
+        ------
+        DirectoryExists, ReadOnly
+            If one has.
+        """
+        directory_file(path[-1], self.folders.suffix)
+        if self.runs.has(path):
+            raise DirectoryExists(f"there is a directory {'/'.join(path)} already: a run has it")
+        self.check_owner(path[:-1])
+
+    def check_owner(self, path: VaultPath) -> None:
+        """Raise `ReadOnly` if a directory is that of a run, or in one."""
+        if self.runs.owns(path):
+            raise ReadOnly(
+                f"{'/'.join(path)} is of a run: what is in it comes from the run's jobs alone"
+            )
 
     def mkdir(self, path: VaultPath, name: str, *, now: float) -> VaultPath:
         """Make a directory; returns its path.
@@ -123,13 +183,16 @@ class Tree:
         EmptyName, DirectoryExists
             If it has no name, or is there.
         """
-        self.folders.make((*path, name), now)
+        self.make((*path, name), now)
         return (*path, name)
 
     def dir(
         self, path: VaultPath, filters: str | Iterable[str] = DEFAULT_FILTERS
     ) -> tuple[list[str], list[str]]:
-        """Names of the directories and of the datasets that pass all filters, in order."""
+        """Names of the directories and of the datasets that pass all filters, in order.
+
+        Where a directory has datasets of its own and jobs, the jobs come last.
+        """
         directories, datasets = self.dir_tags(path, filters)
         return [name for name, _ in directories], [name for name, _ in datasets]
 
@@ -137,10 +200,25 @@ class Tree:
         self, path: VaultPath, filters: str | Iterable[str] = DEFAULT_FILTERS
     ) -> tuple[Tagged, Tagged]:
         """As `dir`, each name with its tags."""
-        session, wanted = self.folders.session(path), as_list(filters)
-        directories = chosen(self.folders.directories(path), session.directories, wanted)
-        datasets = chosen(self.folders.datasets(path), session.datasets, wanted)
+        session, wanted = self.session(path), as_list(filters)
+        found = self._contents(path)
+        directories = chosen(found[0], session.directories, wanted)
+        datasets = chosen(found[1], session.datasets, wanted)
         return tags_of(directories, session.directories), tags_of(datasets, session.datasets)
+
+    def _contents(self, path: VaultPath) -> tuple[list[str], list[str]]:
+        directories, jobs = self.runs.contents(path)
+        if not self.folders.exists(path) and self.runs.has(path):
+            return directories, jobs
+        directories = sorted({*self.folders.directories(path), *directories})
+        return directories, [*self.folders.datasets(path), *jobs]
+
+    def session(self, path: VaultPath) -> Session:
+        """What a directory remembers, of its tags at least."""
+        if not self.runs.owns(path):
+            return self.folders.session(path)
+        directories, datasets = self.runs.tags(path)
+        return Session(directories=directories, datasets=datasets)
 
     # -- datasets --------------------------------------------------------------------------------
 
@@ -187,6 +265,7 @@ class Tree:
         BadArgument
             If the title or the columns can't be stored.
         """
+        self.check_owner(path)
         title = title if title or extended else "untitled"
         number = self.next_number(path)
         name = numbered(number, title)
@@ -197,21 +276,29 @@ class Tree:
         self.folders.remember(path, self.folders.session(path).grown(number, now))
         return Dataset(name, store)
 
-    def find(self, path: VaultPath, which: str | int) -> tuple[str, Path]:
-        """A dataset's full name and its file, by that name or by its number.
+    def find(self, path: VaultPath, which: str | int) -> str:
+        """A dataset's full name, by that or by its number.
 
         Raises
         ------
         DatasetNotFound
             If there is none.
         """
+        located = self._located(path, which)
+        name = self.runs.find(path, which) if located is None else located[0]
+        if name is None:
+            raise DatasetNotFound(f"Dataset {which!r} not found in {'/'.join(path) or '/'}!")
+        return name
+
+    def _located(self, path: VaultPath, which: str | int) -> tuple[str, Path] | None:
+        """The full name and the file of a dataset that has one."""
+        if not self.folders.exists(path):
+            return None
         if isinstance(which, int):
-            for name, file in self.folders.datasets(path).items():
-                if number_of(name) == which:
-                    return name, file
-        elif (file_of_name := self.folders.dataset(path, which)) is not None:
-            return which, file_of_name
-        raise DatasetNotFound(f"Dataset {which!r} not found in {'/'.join(path) or '/'}!")
+            found = self.folders.datasets(path).items()
+            return next((pair for pair in found if number_of(pair[0]) == which), None)
+        file = self.folders.dataset(path, which)
+        return None if file is None else (which, file)
 
     def open(self, path: VaultPath, which: str | int, *, writable: bool = False) -> Dataset:
         """Open a dataset.
@@ -232,7 +319,10 @@ class Tree:
         BadArgument
             If it shall be written to and is of the kind that is only read.
         """
-        name, file = self.find(path, which)
+        located = self._located(path, which)
+        if located is None:
+            return self._open_job(path, self.find(path, which), writable=writable)
+        name, file = located
         if file.suffix in (".ini", ".csv"):
             if writable:
                 raise BadArgument(f"{name!r} is an old dataset of two files, which are only read")
@@ -240,6 +330,14 @@ class Tree:
         if not writable:
             return Dataset(name, VaultReader(file))
         return Dataset(name, VaultFile.reopen(file, durable=self._durable))
+
+    def _open_job(self, path: VaultPath, name: str, *, writable: bool) -> Dataset:
+        job = self.runs.open(path, name)
+        if job is None:
+            raise DatasetNotFound(f"Dataset {name!r} not found in {'/'.join(path)}!")
+        if writable:
+            raise ReadOnly(job.closed)
+        return job
 
     # -- tags ------------------------------------------------------------------------------------
 
@@ -282,6 +380,7 @@ class Tree:
             if current is None:
                 raise NoDataset("no dataset is open whose tags could be changed: name one")
             datasets = current
+        self.check_owner(path)
         session, changes = self.folders.session(path), as_list(tags)
         of_directories, told = changed(session.directories, as_list(directories), changes)
         of_datasets, told_too = changed(session.datasets, as_list(datasets), changes)
@@ -293,7 +392,7 @@ class Tree:
         self, path: VaultPath, directories: str | Iterable[str], datasets: str | Iterable[str]
     ) -> tuple[Tagged, Tagged]:
         """The names with their tags; those that are not known have none."""
-        session = self.folders.session(path)
+        session = self.session(path)
         return (
             tags_of(as_list(directories), session.directories),
             tags_of(as_list(datasets), session.datasets),

@@ -20,9 +20,11 @@ from h5daq.errors import StorageError, WireError
 from h5daq.flow.ledger import Ledger, Verdict
 from h5daq.flow.names import is_own
 from h5daq.flow.planner import Planner
+from h5daq.flow.recent import Recent
 from h5daq.flow.records import (
     EndRecord,
     MarkRecord,
+    NoteRecord,
     PackedAdd,
     Record,
     VaultRecord,
@@ -90,6 +92,9 @@ class Intake:
         self._marked = self._marked_vault = 0
         self._greeted: set[tuple[str, int]] = set()
         self.note = Note()
+        self.recent = Recent()
+        self.fed: dict[str, int] = {}
+        self.appeared: list[tuple[str, str, str]] = []
         self.refused: Counter[str] = Counter()
         self.received_bytes = self.journaled_bytes = 0
         self.received_rows = 0
@@ -210,15 +215,17 @@ class Intake:
         batch = self.ledger.batch_of(head)
         newest = float(batch.times().max())
         self.record(self._planner.before_rows(self.ledger, newest, self._clock()))
-        self._journal.append(message)
+        lsn = self._journal.append(message)
         self.stalled = ""
-        self.ledger.apply_rows(head, batch)
+        effects = self.ledger.apply_rows(head, batch)
         self.note.bytes += len(message)
         self.journaled_bytes += len(message)
         if not is_own(head.job):
             self.received_bytes += len(message)
             self.received_rows += batch.n
         job = self.ledger.jobs[head.job]
+        self.recent.take(lsn, effects, job.schema, len(message))
+        self.fed[head.job] = lsn
         if job.rows == batch.n:
             self._announce(head.job)
             self.note.urgent = True
@@ -232,18 +239,28 @@ class Intake:
             self._append(encode_record(record))
             self.note.urgent = True
 
-    def change(self, record: VaultRecord | PackedAdd) -> int:
+    def change(self, record: VaultRecord | NoteRecord | PackedAdd) -> int:
         """Journal a change of the vault; returns its lsn. Raises `StorageError` if it can't be."""
+        if isinstance(record, NoteRecord):
+            self._need_file()
         if isinstance(record, PackedAdd):
             lsn, size = self._journal.append(record.parts), record.size
             self.ledger.answered.remember(record.session, record.id, None)
         else:
             message = encode_record(record)
             lsn, size = self._journal.append(message), len(message)
-            list(self.ledger.apply_record(record))
+            self.recent.take_notes(lsn, self.ledger.apply_record(record))
         self.note.bytes += size
         self.journaled_bytes += size
         return lsn
+
+    def _need_file(self) -> None:
+        """A note about a job goes to a file, of which there is none after a long silence."""
+        if not self.ledger.files:
+            now = self._clock()
+            self.record(self._planner.before_rows(self.ledger, now, now))
+        if not self.ledger.files:
+            raise StorageError("the run has ended: nothing can be noted about its jobs any more")
 
     def tick(self, kept: int = 0, vault: int = 0) -> None:
         """Seal what the clock says is over, and note how far run files and vault files reach."""
@@ -277,6 +294,7 @@ class Intake:
         path = "/".join(above)
         payload = {"path": path, "name": name, "columns": columns}
         self.note.signals.append(("new-dataset", path, payload))
+        self.appeared.append(("new-dataset", path, name))
 
     def know_directories(self) -> None:
         """Directories of jobs that had rows before this writer began are not told again."""
@@ -291,6 +309,7 @@ class Intake:
         if full not in self._directories:
             self._directories.add(full)
             self.note.signals.append(("new-dir", path, {"path": path, "name": name}))
+            self.appeared.append(("new-dir", path, name))
 
     # -- what is not taken -------------------------------------------------------------------
 

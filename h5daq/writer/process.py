@@ -37,6 +37,7 @@ from h5daq.writer.intake import Intake
 from h5daq.writer.notes import Notes
 from h5daq.writer.opening import Opened
 from h5daq.writer.ownrows import OwnRows
+from h5daq.writer.recorded import Recorded
 from h5daq.writer.replies import Replies
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.store import Store
@@ -193,6 +194,15 @@ class Writer:
         )
 
     def _make_vault(self) -> VaultDesk:
+        settings, builder = self.settings, self.builder
+        recorded = Recorded(
+            settings.run_id,
+            settings.run_path,
+            self._ledger,
+            self.intake.recent,
+            self.journal,
+            lambda: builder.checkpoint_lsn,
+        )
         vault = VaultDesk(
             self.directory,
             self.journal,
@@ -202,6 +212,7 @@ class Writer:
             self.guard,
             period=self.settings.write_period,
             durable=self.settings.durability == "fsync",
+            recorded=recorded,
         )
         self.desk.vault, self.builder.others_reach = vault, vault.reaches
         self.builder.passes_vault = True
@@ -223,6 +234,7 @@ class Writer:
     def _begin_run(self) -> None:
         settings, ledger = self.settings, self._ledger
         if ledger.ended or ledger.run is None:
+            self.vault.check_run(settings.run_path)
             now = self.clock()
             options = settings.run_options()
             run = RunRecord(settings.run_id, settings.run_name, now, dict(settings.attrs), options)
@@ -289,6 +301,7 @@ class Writer:
             self._take(self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE))
         self._remark()
         self.own.flush()
+        self.vault.follow()
         if not self.intake.note.only_news:
             self._deliver()
         if events.requests:

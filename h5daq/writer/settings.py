@@ -11,6 +11,7 @@ from typing import Any
 
 import msgpack
 
+from h5daq.flow.names import run_path
 from h5daq.writer.patience import STUCK_SECONDS
 
 __all__ = ["WriterSettings"]
@@ -92,7 +93,7 @@ class WriterSettings:
     @property
     def run_path(self) -> str:
         """The directory of the vault under which the run's jobs appear."""
-        return self.run_name.strip("/") or "run"
+        return run_path(self.run_name)
 
     @property
     def is_open(self) -> bool:

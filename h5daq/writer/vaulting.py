@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from h5daq.errors import RequestError, StorageError, VaultError, WireError
+from h5daq.errors import ConfigError, RequestError, StorageError, VaultError, WireError
 from h5daq.flow.packing import Buffer
-from h5daq.flow.records import PackedAdd, VaultRecord
+from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
 from h5daq.flow.requests import (
     ErrorCode,
     Request,
@@ -30,10 +30,12 @@ from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.transports.base import Asked
 from h5daq.vault.bulletin import Told
 from h5daq.vault.live import Live
+from h5daq.vault.names import path_of
 from h5daq.vault.service import Outcome, Service
 from h5daq.vault.tree import Tree
 from h5daq.writer.guard import Guard
 from h5daq.writer.intake import Intake
+from h5daq.writer.recorded import Recorded
 
 __all__ = ["VaultDesk"]
 
@@ -85,6 +87,8 @@ class VaultDesk:
         Most seconds that a change waits for a checkpoint.
     durable : bool
         Whether files wait for the medium.
+    recorded : Recorded, optional
+        The run whose jobs are datasets of the vault, too.
     """
 
     def __init__(
@@ -98,11 +102,14 @@ class VaultDesk:
         *,
         period: float = 60.0,
         durable: bool = True,
+        recorded: Recorded | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._intake, self._port, self._guard = journal, intake, port, guard
         self._clock, self._period = clock, period
-        tree = Tree(directory, durable=durable)
+        self._recorded = recorded
+        self._run_path = recorded.run_path if recorded is not None else ""
+        self._tree = tree = Tree(directory, durable=durable, recorder=recorded)
         self._live = Live(tree, lambda: journal.last)
         self._service = Service(tree, self._live, self._append, intake.ledger.answered, boot)
         self._letters: deque[_Letter] = deque()
@@ -143,7 +150,12 @@ class VaultDesk:
         if not self._open:
             code = ErrorCode.NOT_RUNNING
             raise RequestError(code, code.wire_name, "the writer is ending: nothing is taken")
-        outcome = self._service.answer(request, self._clock(), time.monotonic())
+        try:
+            outcome = self._service.answer(request, self._clock(), time.monotonic())
+        finally:
+            if self._recorded is not None:
+                # Rows that were looked at may not be committed yet.
+                self._last = max(self._last, self._recorded.touched)
         self._tell(outcome)
         return outcome
 
@@ -154,10 +166,40 @@ class VaultDesk:
         for kind, path, fields in outcome.signals:
             self._intake.note.tell(kind, path, fields)
 
-    def _append(self, record: VaultRecord | PackedAdd) -> int:
+    def follow(self) -> None:
+        """Tell contexts of what workers have brought, when that is committed."""
+        appeared, self._intake.appeared = self._intake.appeared, []
+        fed, self._intake.fed = self._intake.fed, {}
+        told: list[Told] = []
+        for kind, path, name in appeared:
+            told += self._service.job_appeared(kind, path_of(path), name)
+        for job in fed:
+            *above, name = path_of(f"{self._run_path}/{job}")
+            told += self._service.job_news((tuple(above), name))
+        if told:
+            self._last = max(self._last, *fed.values())
+            self._tell(Outcome(told=told))
+
+    def check_run(self, path: str) -> None:
+        """See that a run may have its directory.
+
+        Raises
+        ------
+        ConfigError
+            If the vault has one of that name.
+        """
+        if self._tree.folders.exists(path_of(path)):
+            raise ConfigError(
+                f"the vault has a directory {path!r}, which the run would have, too: give the run "
+                "another name, or rename that directory"
+            )
+
+    def _append(self, record: VaultRecord | NoteRecord | PackedAdd) -> int:
         self._last = self._intake.change(record)
-        size = record.size if isinstance(record, PackedAdd) else len(record.data)
-        self._bytes += size + 1
+        if isinstance(record, PackedAdd):
+            self._bytes += record.size
+        elif isinstance(record, VaultRecord):
+            self._bytes += len(record.data) + 1
         return self._last
 
     # -- answers ---------------------------------------------------------------------------------
@@ -224,6 +266,8 @@ class VaultDesk:
         elif time.monotonic() >= self._due:
             self.checkpoint()
         self._live.apply_pending()
+        if self._recorded is not None:
+            self._recorded.reach()
 
     def checkpoint(self) -> None:
         """Bring what waits into the files."""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from h5daq.canvas import Curve, Size, draw
 from h5daq.errors import ConfigError
-from h5daq.files.canvas import Curve, Size, draw
 from h5daq.files.plot import plot_column, series
 from h5daq.files.recording import open_recording
 

@@ -14,8 +14,10 @@ from h5daq.files.verify import raw
 from h5daq.files.verify.file import Options, check_file
 from h5daq.files.verify.report import ERROR, NOTE, FileReport
 from h5daq.files.verify.telling import Collected
+from h5daq.flow.records import Noted
 from h5daq.flow.variables import Columns
 from h5daq.storage.layouts.run import RunFile
+from h5daq.storage.layouts.run_comments import BESIDE
 from h5daq.storage.lock import DirectoryLock
 from h5daq.storage.redo import redo_path
 from h5daq.testing.runs import JOB, ROWS, START, begin_file, make_run, rows_from
@@ -386,3 +388,29 @@ def test_what_is_no_hdf5_file_is_said(tmp_path):
     (tmp_path / "a.h5").write_text("hello")
     assert "no HDF5 file" in only(check(tmp_path / "a.h5"), "foreign").text
     assert only(check(tmp_path / "none.h5"), "file").severity == ERROR
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """A file with more comments about its job than their attributes hold."""
+    file = begin_file(tmp_path)
+    for number in range(4010):
+        file.note(Noted(1, JOB.job, "comment", [START, "anna", f"{number}"]))
+    file.note(Noted(1, JOB.job, "parameters", [["p", "data:"]]))
+    file.checkpoint(20)
+    end = {"run_end": START + 9, "file_end": START + 9, "following_file_id": 0}
+    return file.seal(**end, new_path=tmp_path / "noted.hdf5")
+
+
+def test_notes_about_jobs_are_nothing_to_complain_of(noted):
+    assert not [finding for finding in check(noted).findings if finding.severity != NOTE]
+
+
+@pytest.mark.parametrize("what", ["user", "beside"])
+def test_comments_that_miss_a_part_are_found(noted, what):
+    with h5py.File(noted, "r+") as file:
+        if what == "user":
+            del file[JOB.job].attrs["Comments.User"]
+        else:
+            next(iter(file[BESIDE].values()))["User"].resize((1,))
+    assert only(check(noted), "comments").severity == ERROR

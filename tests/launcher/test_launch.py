@@ -7,8 +7,10 @@ import signal
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
+import h5daq
 from h5daq import cli
 from h5daq.config import load
 from h5daq.jobs.spool_places import state_directory
@@ -148,6 +150,34 @@ def test_with_keys_each_host_gets_one_of_its_own_for_its_own_jobs(
     stopped = command("stop", "--config", lab, "--ssh", ssh)
     assert stopped.code == cli.DONE, stopped.out + stopped.err
     assert all(map(whole, ("one/a", "one/b", "two")))
+
+
+def test_the_example_of_two_hosts_is_launched_and_stopped(
+    tmp_path, command, ssh, ports, wait_until
+):
+    """As it is copied, but for the names of the machines, which are all this one."""
+    folder = tmp_path / "two"
+    assert cli.main(["examples", "two-hosts", "--to", str(folder)]) == 0
+    assert cli.main(["keys", "init", str(folder / "keys")]) == 0
+    lab = folder / "lab.toml"
+    text = lab.read_text().replace('"daq0"', '"127.0.0.1"')
+    text = text.replace("/opt/h5daq/bin/python", sys.executable)
+    for port, free in zip(("5572", "5570", "5571"), ports, strict=True):
+        text = text.replace(f"tcp://*:{port}", f"tcp://127.0.0.1:{free}")
+    lab.write_text(text)
+    assert command("launch", lab, "--ssh", ssh).code == 0
+    with h5daq.connect(directory=folder / "data") as client:
+        jobs = ("cryostat/temperature", "tower/wind")
+        wait_until(lambda: all(taken(client, job) > 2 for job in jobs))
+    assert command("stop", "--config", lab, "--ssh", ssh).code == 0
+    (path,) = (folder / "data").glob("*.hdf5")
+    with h5py.File(path) as file:
+        assert abs(file["cryostat/temperature/T"][0] - 4.2) < 0.1
+        assert len(file["tower/wind/speed"]) > 2
+
+
+def taken(client, job):
+    return client.request("status", timeout=60.0)["jobs"].get(job, {}).get("rows", 0)
 
 
 def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(command, lab, ssh):

@@ -7,7 +7,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from h5daq.errors import JournalFull, StorageError
+from h5daq.errors import ConfigError, JournalFull, StorageError
 from h5daq.flow.ledger import Ledger
 from h5daq.flow.packing import pack
 from h5daq.flow.planner import Planner
@@ -246,6 +246,14 @@ def test_what_ends_takes_nothing_more(bench):
     assert isinstance(last, Failure)
     assert last.code == ErrorCode.NOT_RUNNING
     assert Tree(bench.root).open(ROOT, 1).rows == 1
+
+
+def test_a_run_does_not_begin_where_the_vault_has_a_directory_of_its_name(bench):
+    bench.done("anna", "cd", path=["cold", "x"], create=True)
+    bench.desk.check_run("warm")
+    for name in ("cold", "cold/x"):
+        with pytest.raises(ConfigError, match="another name"):
+            bench.desk.check_run(name)
 
 
 def test_a_replay_may_be_broken_off_anywhere_and_doubles_nothing(tmp_path):

@@ -25,10 +25,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from h5daq.errors import StorageError
-from h5daq.files.catalog import RUN_FILES, Source
 from h5daq.files.verify.chain import check_chain
 from h5daq.files.verify.report import ERROR, NOTE, WARNING, FileReport, Finding, Report
 from h5daq.files.verify.watching import check_in_child
+from h5daq.storage.runs.catalog import RUN_FILES, Source
 
 __all__ = ["ERROR", "NOTE", "WARNING", "FileReport", "Finding", "Report", "verify"]
 

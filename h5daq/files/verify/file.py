@@ -18,7 +18,6 @@ from typing import Any
 import h5py
 
 from h5daq.errors import FileBusy, StorageError
-from h5daq.files.contents import LATE, LOST, TIME
 from h5daq.files.verify.head import Outside, check_head
 from h5daq.files.verify.layout import (
     check_groups,
@@ -37,6 +36,7 @@ from h5daq.files.verify.telling import HDF5_ERRORS, Limited, Told, brief
 from h5daq.files.verify.times import Span, TimeCheck
 from h5daq.files.verify.walk import Walked, walk
 from h5daq.storage.opening import open_for_reading
+from h5daq.storage.runs.contents import LATE, LOST, TIME
 
 __all__ = ["Options", "check_file"]
 

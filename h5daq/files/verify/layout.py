@@ -13,7 +13,6 @@ from typing import Any
 import h5py
 import numpy as np
 
-from h5daq.files.contents import LATE, LOST, TIME, lost_in
 from h5daq.files.times import iso
 from h5daq.files.verify.plots import check_plot, check_scales
 from h5daq.files.verify.report import ERROR, NOTE, WARNING
@@ -21,6 +20,8 @@ from h5daq.files.verify.telling import HDF5_ERRORS, Limited
 from h5daq.files.verify.walk import Walked
 from h5daq.flow.names import ROOT_ATTRIBUTES
 from h5daq.storage.layouts.run_attrs import LAYOUT_VERSION
+from h5daq.storage.layouts.run_comments import ATTRIBUTES, BESIDE
+from h5daq.storage.runs.contents import LATE, LOST, TIME, lost_in
 
 __all__ = ["check_groups", "check_root", "head_of", "is_dataset", "is_run_file", "real", "whole"]
 
@@ -120,7 +121,10 @@ def check_groups(objects: Mapping[str, Walked], limited: Limited) -> dict[str, i
         if not group.is_group:
             continue
         _note_links(group, limited)
-        if path != "/":
+        if path.startswith(f"{BESIDE}/"):
+            _check_beside(group, objects, limited)
+        elif path != "/":
+            _check_comments(group, limited)
             _note_losses(group, limited)
             count = _try_job(group, objects, limited)
             if count is not None:
@@ -210,6 +214,29 @@ def _wrong_time(dataset: h5py.Dataset) -> str:
     if dataset.dtype.str in ("<f8", "<i8") and dataset.ndim == 1:
         return ""
     return f"it is {dataset.dtype} with {dataset.ndim} axes, and should be float64 or int64 with 1"
+
+
+# -- what people noted ---------------------------------------------------------------------------
+
+
+def _check_comments(group: Walked, limited: Limited) -> None:
+    """The attributes with comments are there together, and of one length."""
+    there = [name for name in ATTRIBUTES if name in group.attrs]
+    lengths = {name: len(np.atleast_1d(group.attrs[name])) for name in there}
+    if there and (len(there) < len(ATTRIBUTES) or len(set(lengths.values())) > 1):
+        told = ", ".join(f"{name} has {n:,}" for name, n in lengths.items())
+        text = f"the attributes with comments do not fit each other: {told}"
+        limited.add(ERROR, "comments", text, group.path, _COPY)
+
+
+def _check_beside(group: Walked, objects: Mapping[str, Walked], limited: Limited) -> None:
+    """The datasets with more comments are of one length."""
+    found = {name: objects.get(f"{group.path}/{name}") for name in group.members}
+    shapes = {k: one.node.shape for k, one in found.items() if one and not one.is_group}
+    lengths = {name: shape[0] for name, shape in shapes.items() if shape}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {n:,}" for name, n in lengths.items())
+        limited.add(ERROR, "comments", f"its datasets differ in length: {told}", group.path, _COPY)
 
 
 def _check_default(objects: Mapping[str, Walked], limited: Limited) -> None:

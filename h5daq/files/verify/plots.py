@@ -13,11 +13,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from h5daq.files.contents import TIME
 from h5daq.files.verify.report import ERROR
 from h5daq.files.verify.telling import HDF5_ERRORS, Limited, brief
 from h5daq.files.verify.walk import Walked
 from h5daq.storage.layouts.job_group import MAX_SCALED_LABELS
+from h5daq.storage.runs.contents import TIME
 
 __all__ = ["check_plot", "check_scales"]
 

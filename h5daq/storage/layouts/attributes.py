@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from h5daq.flow.names import TAKEN
+
 __all__ = ["attribute_value", "clean_text", "set_attribute", "write_user_attributes"]
 
 _INT64 = range(-(2**63), 2**63)
@@ -25,7 +27,7 @@ def write_user_attributes(
 ) -> None:
     """Write a user's attributes; those with a reserved name get ``user_`` in front."""
     for name, value in attrs.items():
-        taken = name in reserved or name.startswith("lost_")
+        taken = name in reserved or name.startswith(TAKEN)
         set_attribute(node, f"user_{name}" if taken else name, value)
 
 

@@ -19,10 +19,12 @@ import numpy as np
 
 from h5daq.errors import FileDamaged
 from h5daq.flow.batch import Batch
+from h5daq.flow.records import Noted
 from h5daq.storage.filters import Filters
 from h5daq.storage.layouts.heads import FileHead, JobHead
 from h5daq.storage.layouts.job_group import JobGroup, expected
 from h5daq.storage.layouts.run_attrs import JobNotes, write_end, write_head
+from h5daq.storage.layouts.run_notes import NoteBook
 from h5daq.storage.layouts.sealing import give_name, remove, verify, wait_for_readers
 from h5daq.storage.layouts.session import Session
 from h5daq.storage.layouts.survey import Found, look_at
@@ -51,7 +53,9 @@ class RunFile:
         self._write_period = write_period
         self._jobs: dict[str, JobGroup] = {}
         self._notes = JobNotes()
+        self._book = NoteBook()
         self._found = found
+        self._noted = found.noted
         self.file_id, self.lsn = found.file_id, found.lsn
 
     @classmethod
@@ -93,7 +97,7 @@ class RunFile:
         with session.or_close(), session.finishing() as file:
             write_head(file, head)
             session.commit()
-        return cls(session, filters, write_period, Found(head.file_id, 0, {}, None))
+        return cls(session, filters, write_period, Found(head.file_id, 0, {}, None, False))
 
     @classmethod
     def reopen(
@@ -139,8 +143,8 @@ class RunFile:
 
     @property
     def empty(self) -> bool:
-        """Whether no job has a row in it."""
-        return not any(self._lengths().values())
+        """Whether no job has a row in it, and nobody noted anything."""
+        return not (any(self._lengths().values()) or self._noted)
 
     @property
     def last_time(self) -> float | None:
@@ -180,6 +184,11 @@ class RunFile:
             with self._session.adding() as file:
                 group = self._job(file, job, batch, expected_rows)
                 group.append(batch, self._session.pool)
+
+    def note(self, note: Noted) -> None:
+        """Take what somebody notes about a job, or about a group above jobs."""
+        self._book.add(note)
+        self._noted = True
 
     def _job(self, file: h5py.File, head: JobHead, batch: Batch, rows: int | None) -> JobGroup:
         job = self._jobs.get(head.job)
@@ -224,12 +233,14 @@ class RunFile:
             If the file can't be written; it is as at its last checkpoint.
         """
         self._notes.update(losses or {}, restarts, jumps or {})
-        if not self._notes.changed and not any(job.changed for job in self._jobs.values()):
+        news = self._notes.changed or self._book.changed
+        if not news and not any(job.changed for job in self._jobs.values()):
             self._session.abort()
             return CommitInfo(0, 0, not self.pending, 0.0)
         with self._session.finishing() as file:
             self._finish_rows(file)
             self._notes.write(file)
+            self._book.write(file)
             h5py.h5a.open(file.id, b"journal_lsn").write(np.array(lsn, np.int64))
         info = self._session.commit()
         self.lsn = lsn
@@ -304,6 +315,7 @@ class RunFile:
             return None
         with self._session.finishing() as file:
             self._finish_rows(file)
+            self._book.gather(file)
             write_end(file, run_end, file_end, following_file_id, interrupted=interrupted)
         self._session.commit()
         wait_for_readers(self._session.target)

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 
 from h5daq.errors import FileDamaged
+from h5daq.flow.names import COMMENTS, PARAMETER, TAGS
 from h5daq.flow.schema import TIME
 
 _HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError)
@@ -33,12 +34,15 @@ class Found:
         Rows by job.
     newest : float or None
         Time of the latest last row in seconds; None without rows.
+    noted : bool
+        Whether anybody has noted anything about its jobs.
     """
 
     file_id: int
     lsn: int
     rows: dict[str, int]
     newest: float | None
+    noted: bool
 
 
 def look_at(file: h5py.File, path: Path) -> Found:
@@ -55,7 +59,7 @@ def look_at(file: h5py.File, path: Path) -> Found:
         raise FileDamaged(errno.EINVAL, f"no run file of h5daq: {error}", str(path)) from error
     try:
         rows = _job_rows(file)
-        return Found(file_id, lsn, rows, _newest(file, rows))
+        return Found(file_id, lsn, rows, _newest(file, rows), _is_noted(file))
     except _HDF5_ERRORS as error:
         text = f"was changed by another program; HDF5 can't read it: {error}"
         raise FileDamaged(errno.EIO, text, str(path)) from error
@@ -75,6 +79,15 @@ def _job_rows(file: h5py.File) -> dict[str, int]:
 
     file.visititems(look)
     return found
+
+
+def _is_noted(file: h5py.File) -> bool:
+    def look(_path: str, node: h5py.Group | h5py.Dataset) -> bool | None:
+        names = node.attrs if isinstance(node, h5py.Group) else ()
+        # None goes on to the next.
+        return any(n in (COMMENTS, TAGS) or n.startswith(PARAMETER) for n in names) or None
+
+    return bool(file.visititems(look))
 
 
 def group_rows(file: h5py.File, job: str, path: Path) -> int:

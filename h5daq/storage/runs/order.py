@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from h5daq.files.contents import FileHead
+from h5daq.storage.runs.contents import FileHead
 
 __all__ = ["Run", "in_order", "runs_of"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from h5daq.files.times import as_seconds
+from h5daq.flow.seconds import as_seconds
 
 __all__ = [
     "ColumnInfo",
@@ -122,11 +122,11 @@ class FileHead:
         return self.path if self.file_id is None else self.file_id
 
 
-def read_head(file: h5py.File) -> FileHead:
-    """The head of an open file."""
+def read_head(file: h5py.File, path: Path) -> FileHead:
+    """The head of an open file, whose name is `path`."""
     attrs = read_attrs(file)
     return FileHead(
-        path=Path(file.filename),
+        path=path,
         file_id=_whole(attrs, "file_id"),
         previous_id=_whole(attrs, "previous_file_id"),
         following_id=_whole(attrs, "following_file_id"),

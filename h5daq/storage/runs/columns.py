@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.errors import StorageError
-from h5daq.files.contents import ColumnInfo, GroupInfo
+from h5daq.storage.runs.contents import ColumnInfo, GroupInfo
 
 __all__ = ["filler", "joined", "read_values"]
 

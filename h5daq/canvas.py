@@ -1,5 +1,6 @@
 """Curves drawn with characters: the one place that knows plotext.
 
+What `h5daq plot` and the monitor draw looks the same, with the same axis of time.
 plotext has a single figure per process; it is cleared before and after each drawing, so nothing
 of one plot is left in the next.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from h5daq.errors import ConfigError
 
-__all__ = ["Curve", "Size", "Ticks", "draw"]
+__all__ = ["Curve", "Size", "Ticks", "draw", "time_ticks"]
 
 LEAST_WIDTH, LEAST_HEIGHT = 20, 6
 
@@ -113,3 +115,42 @@ def _add(plotext: Any, curve: Curve, origin: float, color: str) -> None:
     for index in np.flatnonzero(np.diff(places) > 1).tolist():
         signal.line(index + 1, False)
     plotext.figure.draw(signal)
+
+
+# -- the axis of time ------------------------------------------------------------------------------
+
+_STEPS: tuple[float, ...] = (
+    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
+)  # fmt: skip
+_DAY = 86400.0
+
+
+def time_ticks(x: NDArray[np.float64], width: int, zone: tzinfo | None = UTC) -> Ticks:
+    """Round times along the axis, with date where the curve is longer than a day.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n,), float64
+        Times, seconds since 1970-01-01 UTC, in order.
+    width : int
+        Characters across.
+    zone : tzinfo, optional
+        Whose clock the labels tell; None is that of this machine.
+    """
+    first, last = (float(x[0]), float(x[-1])) if len(x) else (0.0, 1.0)
+    room = max(2, width // 14)
+    days = _DAY * float(np.ceil((last - first) / _DAY / room))
+    step = next((s for s in _STEPS if (last - first) / s <= room), days)
+    start = np.ceil(first / step) * step
+    positions = [float(p) for p in np.arange(start, last + step / 1e6, step)] or [first]
+    long = last - first >= _DAY
+    labels = [_clock(position, long, zone) for position in positions]
+    return Ticks(positions, labels, "" if zone is None else "UTC")
+
+
+def _clock(seconds: float, with_date: bool, zone: tzinfo | None) -> str:
+    try:
+        moment = datetime.fromtimestamp(seconds, zone)
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:g}"
+    return moment.strftime("%m-%d %H:%M" if with_date else "%H:%M:%S")

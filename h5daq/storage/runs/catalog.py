@@ -22,9 +22,11 @@ from typing import Any, TypeVar, cast
 import h5py
 
 from h5daq.errors import ConfigError, FileDamaged, H5daqError, StorageError
-from h5daq.files.contents import FileHead, GroupInfo, group_names, read_group, read_head
-from h5daq.files.order import Run, runs_of
+from h5daq.storage.latest import open_latest
 from h5daq.storage.opening import open_for_reading
+from h5daq.storage.redo import redo_path
+from h5daq.storage.runs.contents import FileHead, GroupInfo, group_names, read_group, read_head
+from h5daq.storage.runs.order import Run, runs_of
 
 __all__ = ["Catalog", "Source"]
 
@@ -52,6 +54,11 @@ class Catalog:
         means the newest of a directory, and all of what was named file by file.
     patience : float
         Seconds to wait for a file that is busy.
+    skip : callable, optional
+        Told which file is left out, and why; by default that is a warning.
+    latest : bool
+        See what is committed to a file, also where it waits for a reader to leave: for the process
+        that writes them.
 
     Attributes
     ----------
@@ -61,13 +68,22 @@ class Catalog:
         Files that were left out, and why; each was also told by a warning.
     """
 
-    def __init__(self, source: Source, run: int | str | None, patience: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        run: int | str | None,
+        patience: float,
+        *,
+        skip: Callable[[Path, str], None] | None = None,
+        latest: bool = False,
+    ) -> None:
         self._source: str | list[Path]
         if isinstance(source, str | os.PathLike):
             self._source = os.fspath(source)
         else:
             self._source = [Path(path) for path in source]
         self._run, self.patience = run, patience
+        self._tell, self._latest = skip or _warn, latest
         self._known: dict[tuple[Path, str], tuple[tuple[int, ...], Any]] = {}
         self._held: dict[Path, h5py.File] = {}
         self._at_rest: list[Run] | None = None
@@ -125,7 +141,7 @@ class Catalog:
         """None for a file that is bad, but was not asked for by name."""
         named = isinstance(self._source, list) or Path(self._source) == path
         try:
-            head = self._look(path, "head", read_head)
+            head = self._head_at(path)
         except StorageError as error:
             if error.errno == errno.ENOENT and (path, "head") in self._known:
                 return self._moved(self._known[path, "head"][1])
@@ -143,7 +159,7 @@ class Catalog:
     def _skip(self, path: Path, reason: str) -> None:
         if path not in self.skipped:
             self.skipped[path] = reason
-            warnings.warn(f"left out {path}: {reason}", stacklevel=2)
+            self._tell(path, reason)
 
     def _note_copies(self, heads: list[FileHead]) -> None:
         first: dict[int | Path, Path] = {}
@@ -155,10 +171,13 @@ class Catalog:
     def _moved(self, head: FileHead) -> FileHead | None:
         """The file under the name that it has by now: sealing renames it."""
         for path in sorted(head.path.parent.glob(RUN_FILES)):
-            found = self._look(path, "head", read_head) if path.is_file() else None
+            found = self._head_at(path) if path.is_file() else None
             if found is not None and found.key == head.key:
                 return found
         return None
+
+    def _head_at(self, path: Path) -> FileHead:
+        return self._look(path, "head", lambda file: read_head(file, path))
 
     # -- what is in them -----------------------------------------------------------------------
 
@@ -170,9 +189,26 @@ class Catalog:
         """A group of a file; None if it has no columns of that name."""
         return self._look(self._where(head), f"group {name}", lambda file: read_group(file, name))
 
+    def look(
+        self, head: FileHead, what: str, read: Callable[[h5py.File], T], *, fresh: bool = False
+    ) -> T:
+        """What `read` finds in a file, under the name `what`; from memory if it is as it was.
+
+        Parameters
+        ----------
+        fresh : bool
+            Look in any case.
+        """
+        path = self._where(head)
+        if fresh:
+            self._known.pop((path, what), None)
+        return self._look(path, what, read)
+
     def _look(self, path: Path, what: str, read: Callable[[h5py.File], T]) -> T:
         """What `read` finds in the file; from memory if the file is as it was."""
         signature = _signature(path)
+        if self._latest:
+            signature += _signature(redo_path(path))
         known = self._known.get((path, what))
         if known is None or known[0] != signature:
             with self._open_path(path) as file:
@@ -204,6 +240,10 @@ class Catalog:
     def _opened(self, path: Path) -> Iterator[h5py.File]:
         if path in self._held:
             yield self._held[path]
+            return
+        if self._latest and redo_path(path).exists():
+            with open_latest(path, self.patience) as latest:
+                yield latest
             return
         # What was waited for in vain once is not waited for at each further look.
         file = open_for_reading(path, 0.0 if path in self._unreadable else self.patience)
@@ -237,6 +277,10 @@ def _damage_named(path: Path) -> Iterator[None]:
         said = str(error.args[0]) if error.args else type(error).__name__
         text = f"it can't be read ({said}); `h5daq verify` tells what is damaged"
         raise FileDamaged(errno.EIO, text, str(path)) from error
+
+
+def _warn(path: Path, reason: str) -> None:
+    warnings.warn(f"left out {path}: {reason}", stacklevel=4)
 
 
 def _signature(path: Path) -> tuple[int, ...]:

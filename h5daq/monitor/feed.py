@@ -1,0 +1,206 @@
+"""What feeds a `Picture`: a thread that hears the signals, and one that asks what they don't tell.
+
+Neither waits for whoever draws, and nothing in a run waits for them: who hears too slowly misses
+signals, and the next status makes the picture whole again. A writer that has gone is looked for
+again where it was found, so a monitor may stay open from one run to the next.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from h5daq.client import Client, Subscription
+from h5daq.errors import H5daqError, NoAnswer, RequestError, VaultError, WireError
+from h5daq.flow.closing import Closing
+from h5daq.monitor.picture import KINDS, Picture
+
+if TYPE_CHECKING:
+    from h5daq.vaultclient import VaultContext
+
+__all__ = ["Feed"]
+
+_ROUND_SECONDS = 0.1
+_DIAL_SECONDS = 0.5
+_HEAR_SECONDS = 0.2
+_ORDER_SECONDS = 10.0
+
+
+class Feed(Closing):
+    """Keeps a picture up to date, until it is closed.
+
+    Parameters
+    ----------
+    dial : callable
+        Gives a `Client` of the running system; called again when it does not answer.
+    picture : Picture, optional
+        What is fed; made if left out.
+    clock : callable
+        Gives the time, UTC seconds.
+    patience : float
+        Seconds after which a writer that doesn't answer is looked for anew.
+
+    Attributes
+    ----------
+    picture : Picture
+        To be looked at only while `lock` is held.
+    lock : threading.Lock
+        Held while the picture is changed: microseconds to a few milliseconds.
+    trouble : str
+        Why nothing is answered at present; empty if all is well.
+
+    Raises
+    ------
+    NoAnswer
+        If nobody answers at the first attempt.
+    NotAllowed
+        If the key may not look.
+
+    Examples
+    --------
+    ::
+
+        with Feed(lambda: h5daq.connect(directory="data")) as feed, feed.lock:
+            print(feed.picture.rows())
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[], Client],
+        picture: Picture | None = None,
+        clock: Callable[[], float] = time.time,
+        patience: float = 3.0,
+    ) -> None:
+        self.picture = Picture() if picture is None else picture
+        self.lock, self.trouble = threading.Lock(), ""
+        self._dial, self._clock, self._patience = dial, clock, patience
+        self._end = threading.Event()
+        self._client = dial()
+        # Those of writers that have gone stay open: an order may still be under way by one.
+        self._clients = [self._client]
+        try:
+            self._address = self._client.signals_endpoint
+            self._take_status(self._client.status())
+        except H5daqError:
+            self._client.close()
+            raise
+        self._threads = [
+            threading.Thread(target=run, name=f"h5daq-monitor-{name}", daemon=True)
+            for name, run in (("hear", self._hear), ("ask", self._ask))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End both threads and let go of the connections."""
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+        for client in self._clients:
+            client.close()
+
+    # -- orders, from any thread ---------------------------------------------------------------
+
+    def order(self, verb: str, jobs: list[str]) -> None:
+        """Tell jobs to ``pause``, ``resume`` or ``trigger``; errors as those of `Client.request`.
+
+        The picture shows what comes of it.
+        """
+        self._client.request(verb, timeout=_ORDER_SECONDS, jobs=jobs)
+
+    def comment(self, job: str, text: str, user: str) -> None:
+        """Add a comment to a job: it goes into the file, with the time.
+
+        Raises
+        ------
+        VaultError
+            If the writer takes no comments on this job, for instance since it has no rows yet.
+        """
+        with self._client.vault(timeout=_ORDER_SECONDS) as vault:
+            self._open(vault, job)
+            vault.add_comment(text, user)
+
+    def _open(self, vault: VaultContext, job: str) -> None:
+        """Open a job as what it is in the vault: a dataset below the run."""
+        with self.lock:
+            run = self.picture.writer.run_path or ""
+        *above, name = [part for part in (*run.split("/"), *job.split("/")) if part]
+        vault.cd(["", *above])
+        vault.open(name)
+
+    # -- the thread that hears -----------------------------------------------------------------
+
+    def _hear(self) -> None:
+        while not self._end.is_set():
+            address = self._address
+            with Subscription(address, KINDS, keys=self._client.keys) as signals:
+                while address == self._address and not self._end.is_set():
+                    with suppress(NoAnswer, WireError):
+                        self._take_signals(signals)
+
+    def _take_signals(self, signals: Subscription) -> None:
+        came = signals.receive(_HEAR_SECONDS)
+        with self.lock:
+            for signal in came:
+                self.picture.take(signal.kind, signal.path, signal.payload, self._clock())
+
+    # -- the thread that asks ------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        while not self._end.wait(_DIAL_SECONDS if self.trouble else _ROUND_SECONDS):
+            try:
+                if self.trouble:
+                    self._dial_again()
+                self._ask_round()
+                self.trouble = ""
+            except H5daqError as error:
+                self.trouble = str(error)
+
+    def _ask_round(self) -> None:
+        with self.lock:
+            due = self.trouble or self.picture.wants_status(self._clock())
+            names = self.picture.wants_values(self._clock())
+            undescribed = self.picture.wants_units()
+        if due:
+            self._take_status(self._client.request("status", timeout=self._patience))
+        for name in names:
+            self._peek(name)
+        if undescribed is not None:
+            self._describe(undescribed)
+
+    def _peek(self, name: str) -> None:
+        try:
+            row = self._client.request("peek", timeout=self._patience, job=name)
+        except RequestError:
+            row = None  # a job that this writer has not heard of yet
+        with self.lock:
+            self.picture.take_values(name, row, self._clock())
+
+    def _describe(self, name: str) -> None:
+        units: dict[str, str] = {}
+        with (
+            suppress(VaultError, RequestError),
+            self._client.vault(timeout=self._patience) as vault,
+        ):
+            self._open(vault, name)
+            _, dependents = vault.variables_ex()
+            units = {label: unit for label, *_, unit in dependents}
+        with self.lock:
+            self.picture.job(name).units = units
+
+    def _take_status(self, reply: Any) -> None:
+        with self.lock:
+            self.picture.take_status(reply, self._clock())
+
+    def _dial_again(self) -> None:
+        """Look for a writer anew: the next one of a directory may have another address."""
+        client = self._dial()
+        if client.endpoint == self._client.endpoint:
+            client.close()
+            return
+        self._clients.append(client)
+        self._client = client
+        self._address = client.signals_endpoint

@@ -1,0 +1,93 @@
+"""What a page is told of the run and of each job: the facts it shows, and no more.
+
+Numbers are rounded to what is shown, so that what looks the same is not sent again; and whatever is
+not finite becomes None, since JSON has no word for it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from h5daq.monitor.job import JobPicture
+from h5daq.monitor.picture import Picture
+
+__all__ = ["job_facts", "run_facts"]
+
+MOST_VALUES = 8
+"""Newest values of a job in the list of jobs; its plots have all."""
+
+MOST_TEXT = 80
+
+
+def run_facts(picture: Picture, now: float, trouble: str) -> dict[str, Any]:
+    """The run, its writer and the sums over all jobs."""
+    writer, silence = picture.writer, picture.silence(now)
+    age = picture.checkpoint_age(now)
+    return {
+        "id": writer.run_id, "name": writer.run_name, "path": writer.run_path,
+        "start": writer.run_start, "file": writer.file, "directory": writer.directory,
+        "durability": writer.durability, "state": writer.state,
+        "trouble": writer.trouble or trouble, "insecure": writer.insecure,
+        "silence": None if silence is None else round(silence),
+        "heard": picture.heard is not None,
+        "checkpoint_age": None if age is None else round(age),
+        "journal_bytes": writer.journal_bytes, "disk_free": _rough(writer.disk_free, 3),
+        "rows": picture.rows(), "rate": _rough(picture.rate(now), 3),
+        "byte_rate": _rough(picture.byte_rate(now), 3), "lost": picture.lost(),
+        "alarms": alarms(picture),
+    }  # fmt: skip
+
+
+def job_facts(job: JobPicture, now: float) -> dict[str, Any]:
+    """One job."""
+    return {
+        "state": "silent" if job.silent(now) else job.state, "host": job.host,
+        "message": job.message, "rows": job.rows, "in_file": job.in_file, "held": job.held,
+        "lost": job.lost, "restarts": job.restarts, "late": job.late,
+        "rate": _rough(job.rate(now), 3), "last_time": job.last_time,
+        "period": job.read_period, "mode": job.read_mode, "values": _values(job),
+    }  # fmt: skip
+
+
+def alarms(picture: Picture) -> list[dict[str, str]]:
+    """Alarms that stand, as the picture has them; none where it knows of none."""
+    found = getattr(picture, "alarms", None) or {}
+    return [
+        {"level": str(getattr(alarm, "level", "")), "text": str(getattr(alarm, "text", alarm))}
+        for alarm in found.values()
+    ]
+
+
+def _values(job: JobPicture) -> dict[str, Any]:
+    shown = [(k, v) for k, v in job.last.items() if k != "time"][:MOST_VALUES]
+    return {label: plain(value) for label, value in shown}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it; an array as its shape in words.
+
+    Examples
+    --------
+    >>> plain(2.0 / 3.0), plain([[1, 2, 3]]), plain(float("nan"))
+    (0.6666667, '[1 × 3]', None)
+    """
+    if isinstance(value, float):
+        return _rough(value, 7)
+    if isinstance(value, list | tuple):
+        return f"[{' × '.join(map(str, _extents(value)))}]"
+    return value if isinstance(value, bool | int | None) else str(value)[:MOST_TEXT]
+
+
+def _extents(value: Any) -> list[int]:
+    extents = []
+    while isinstance(value, list | tuple):
+        extents.append(len(value))
+        value = value[0] if value else None
+    return extents
+
+
+def _rough(number: float | None, digits: int) -> float | None:
+    if number is None or not math.isfinite(number):
+        return None
+    return float(f"{number:.{digits}g}")
