@@ -38,12 +38,10 @@ MAX_STRINGS = 2_000_000
 
 _FIRST_BYTES = 64 * 1024
 
-_SHORT_BYTES = 4096
-"""A message up to here can't break the limits on counts: it is unpacked in one go."""
 
 # First bytes of msgpack values.
 _NEVER_USED = 0xC1
-_SHORT_MAP, _SHORT_LIST = 0x80, 0x90
+_SHORT_LIST = 0x90
 _LISTS = (0xDC, 0xDD)
 _BIN_LENGTH_BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 
@@ -100,27 +98,13 @@ def read_map(message: Buffer, *, block: str = "") -> dict[str, Any]:
         If the bytes are not exactly one map with text keys within the limits.
     """
     try:
-        short = _read_short(message) if not block and len(message) <= _SHORT_BYTES else None
-        return _Walk(message).pairs(block) if short is None else short
+        return _Walk(message).pairs(block)
     except WireError:
         raise
     except msgpack.OutOfData as error:
         raise WireError("the message ends too early", cause="truncated") from error
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise WireError(f"no message: {error or type(error).__name__}") from error
-
-
-def _read_short(message: Buffer) -> dict[str, Any] | None:
-    """The map of a short message; None where it needs the walk, be it to say what is wrong."""
-    try:
-        pairs = msgpack.unpackb(message, max_ext_len=0, ext_hook=_no_extension)
-    except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
-        return None
-    # The first byte counts the pairs of a map of up to 15; fewer are left where a key came twice.
-    if type(pairs) is not dict or message[0] != _SHORT_MAP | len(pairs):
-        return None
-    sound = all(type(k) is str and type(v) is not bytes for k, v in pairs.items())
-    return pairs if sound else None
 
 
 def _read_block(block: memoryview) -> list[list[str]]:

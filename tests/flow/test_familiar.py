@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from h5daq.errors import WireError
 from h5daq.flow import packing
 from h5daq.flow.familiar import RequestReader
-from h5daq.flow.packing import read_map
 from h5daq.flow.requests import Request, decode_request, encode_request
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -68,15 +66,3 @@ def test_a_known_request_with_too_many_frames_or_bytes_is_refused(monkeypatch):
     monkeypatch.setattr(packing, "MAX_MESSAGE_BYTES", 100)
     with pytest.raises(WireError, match="bytes"):
         reader.read([*head, bytes(100)])
-
-
-@given(st.dictionaries(TEXTS, VALUES, max_size=17) | st.binary(max_size=40) | VALUES)
-def test_a_short_map_is_read_in_one_go_as_by_a_walk(value):
-    packed = value if isinstance(value, bytes) else msgpack.packb(value)
-    try:
-        walked = packing._Walk(packed).pairs("")
-    except (WireError, ValueError, TypeError, msgpack.UnpackException):
-        with pytest.raises(WireError):
-            read_map(packed)
-    else:
-        assert read_map(packed) == walked
