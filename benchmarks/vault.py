@@ -1,21 +1,17 @@
 """The Data Vault in the writer, over its sockets: adds one by one and in blocks, and reading back.
 
 One client, whose dataset has eight columns of floats. Beside the single adds runs a bare loop with
-the same guarantee: ROUTER and DEALER, msgpack, one fdatasync before each reply. Beside the reading
-stands h5py on the same file. ``python -m benchmarks.vault [--adds 2000] [--rows 2000000]``
+the same guarantee: ROUTER and DEALER, msgpack, one fdatasync before each reply. Beside the blocks
+stand a write and an fdatasync of the same bytes, beside the reading h5py on the same file. What is
+compared takes turns, in short stretches; the figures are medians, also of the ratios.
+``python -m benchmarks.vault [--adds 4000] [--rows 4000000] [--rounds 10] [--contexts 1000]``
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,128 +20,143 @@ import msgpack
 import numpy as np
 import zmq
 
-from benchmarks.common import arguments, scratch, show
-from h5daq.flow.control import ControlDecoder, encode_control
-from h5daq.flow.requests import Failure, Note, Reply, Request, decode_answer, encode_request
+import h5daq
+from benchmarks.common import arguments, rounds, scratch, show, verdict
+from benchmarks.vault_client import Client, writer
+from benchmarks.vault_readers import readers
 from h5daq.flow.vaultwire import decode_columns, encode_columns
-from h5daq.writer.settings import WriterSettings
 
 COLUMNS = 8
 NAME = "00001 - scan.hdf5"
-_WINDOW = 64
+Lines = list[tuple[str, str]]
+
+_WINDOW = 256
 """Adds in flight, of a client that doesn't wait for each reply."""
 
-
-class Client:
-    """A context on a DEALER."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.connect(endpoint)
-        self._numbers = itertools.count(1)
-        self("context")
-
-    def send(self, verb: str, frames: Any = (), **args: Any) -> None:
-        request = Request(next(self._numbers), verb, args, 1, "bench", tuple(frames))
-        self._socket.send_multipart(encode_request(request))
-
-    def receive(self) -> Reply:
-        answer = decode_answer(self._socket.recv_multipart())
-        while isinstance(answer, Note):
-            answer = decode_answer(self._socket.recv_multipart())
-        if isinstance(answer, Failure):
-            raise answer.error()
-        return answer
-
-    def __call__(self, verb: str, frames: Any = (), **args: Any) -> Reply:
-        self.send(verb, frames, **args)
-        return self.receive()
+_BLOCKS = 8
+"""The same of blocks."""
 
 
-@contextmanager
-def writer(folder: Path) -> Iterator[str]:
-    """A writer process; gives the endpoint of its requests."""
-    ours, its = socket.socketpair()
-    process = subprocess.Popen([sys.executable, "-m", "h5daq.writer"], stdin=its)
-    its.close()
-    where = {name: f"ipc://{folder}/{name}" for name in ("data", "requests", "signals")}
-    settings = WriterSettings(str(folder), "bench", **where, write_period=600.0)
-    ours.sendall(encode_control("settings", settings=settings.to_bytes()))
-    decoder = ControlDecoder()
-    while not any(message["k"] == "ready" for message in decoder.feed(ours.recv(1 << 16))):
-        pass
-    yield where["requests"]
-    process.terminate()
-    while ours.recv(1 << 16):
-        pass
-    process.wait()
-    ours.close()
+class Bare:
+    """A bare loop that writes, syncs and replies; and who asks it."""
 
+    def __init__(self, folder: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self._fd = os.open(folder / "bare-journal", os.O_CREAT | os.O_WRONLY)
+        os.posix_fallocate(self._fd, 0, 64 << 20)
+        os.fsync(self._fd)
+        self._router, self._dealer = context.socket(zmq.ROUTER), context.socket(zmq.DEALER)
+        self._router.bind(f"ipc://{folder}/bare")
+        self._dealer.connect(f"ipc://{folder}/bare")
+        self._row = bytes(COLUMNS * 8)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
-def bare_adds(folder: Path, adds: int) -> float:
-    """Seconds per add of a bare loop that writes, syncs and replies."""
-    context = zmq.Context()
-    router = context.socket(zmq.ROUTER)
-    router.bind(f"ipc://{folder}/bare")
-    fd = os.open(folder / "bare-journal", os.O_CREAT | os.O_WRONLY)
-    os.posix_fallocate(fd, 0, 64 << 20)
-    os.fsync(fd)
-
-    def serve() -> None:
-        for number in range(adds):
-            identity, message, frame = router.recv_multipart()
+    def _serve(self) -> None:
+        while True:
+            identity, message, frame = self._router.recv_multipart()
             request = msgpack.unpackb(message)
-            os.write(fd, message + frame)
-            os.fdatasync(fd)
-            router.send_multipart([identity, msgpack.packb({"id": request["id"], "n": number})])
+            if not request["id"]:
+                return
+            os.write(self._fd, message + frame)
+            os.fdatasync(self._fd)
+            self._router.send_multipart([identity, msgpack.packb({"id": request["id"]})])
 
-    server = threading.Thread(target=serve)
-    server.start()
-    dealer = context.socket(zmq.DEALER)
-    dealer.connect(f"ipc://{folder}/bare")
-    row = bytes(COLUMNS * 8)
-    began = time.perf_counter()
-    for number in range(adds):
-        request = {"v": 1, "id": number, "verb": "add", "args": {"n": 1}}
-        dealer.send_multipart([msgpack.packb(request), row])
-        msgpack.unpackb(dealer.recv())
-    seconds = time.perf_counter() - began
-    server.join()
-    os.close(fd)
-    context.destroy(linger=0)
-    return seconds / adds
+    def adds(self, adds: int) -> float:
+        """Seconds per add."""
+        began = time.perf_counter()
+        for number in range(1, adds + 1):
+            request = {"v": 1, "id": number, "verb": "add", "args": {"n": 1}}
+            self._dealer.send_multipart([msgpack.packb(request), self._row])
+            msgpack.unpackb(self._dealer.recv())
+        return (time.perf_counter() - began) / adds
+
+    def end(self) -> None:
+        """Let the loop return."""
+        self._dealer.send_multipart([msgpack.packb({"id": 0}), b""])
+        self._thread.join()
+        os.close(self._fd)
 
 
-def single_adds(client: Client, adds: int, window: int) -> float:
+def adds_of(client: Client, adds: int, window: int) -> float:
     """Seconds per add of one row, with up to `window` of them in flight."""
     fields, frames = encode_columns([np.array([1.0])] * COLUMNS)
+    return _flow(client, "add", fields, frames, adds, window)
+
+
+def blocks_of(client: Client, count: int, block: int, window: int) -> float:
+    """Rows per second of blocks, with up to `window` of them in flight."""
+    fields, frames = encode_columns([np.random.default_rng(1).random(block)] * COLUMNS)
+    return block / _flow(client, "add_ex_t", fields, frames, count, window)
+
+
+def _flow(client: Client, verb: str, fields: Any, frames: Any, count: int, window: int) -> float:
     began = time.perf_counter()
-    for number in range(adds + window):
-        if number < adds:
-            client.send("add", frames, **fields)
+    for number in range(count + window):
+        if number < count:
+            client.send(verb, frames, **fields)
         if number >= window:
             client.receive()
-    return (time.perf_counter() - began) / adds
+    return (time.perf_counter() - began) / count
 
 
-def block_adds(client: Client, rows: int, block: int) -> float:
-    """Rows per second of blocks, each acknowledged before the next."""
-    fields, frames = encode_columns([np.random.default_rng(1).random(block)] * COLUMNS)
+def raw_blocks(folder: Path, count: int, block: int) -> float:
+    """Rows per second of a plain write and fdatasync per block, over the same room again."""
+    data, path = os.urandom(block * COLUMNS * 8), folder / "raw"
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    os.pwrite(fd, data * count, 0)
+    os.fsync(fd)
     began = time.perf_counter()
-    for _ in range(max(1, rows // block)):
-        client("add_ex_t", frames, **fields)
-    return max(1, rows // block) * block / (time.perf_counter() - began)
+    for number in range(count):
+        os.pwrite(fd, data, number * len(data))
+        os.fdatasync(fd)
+    seconds = time.perf_counter() - began
+    os.close(fd)
+    path.unlink()
+    return count * block / seconds
 
 
-def read_all(client: Client) -> tuple[int, float]:
-    """Rows of the whole dataset, and rows per second."""
+def read_all(client: Client, total: int) -> float:
+    """Rows per second of the whole dataset, into an array; the next page is on its way."""
     client("open", name=1)
-    began, rows, more = time.perf_counter(), 0, True
+    began = time.perf_counter()
+    rows, done, more = np.empty((total, COLUMNS)), 0, True
+    client.send("get")
     while more:
-        reply = client("get")
+        reply = client.receive()
+        more = reply.result["more"]
+        if more:
+            client.send("get")
         (page,) = decode_columns(reply.result, reply.frames)
-        rows, more = rows + len(page), reply.result["more"]
-    return rows, rows / (time.perf_counter() - began)
+        rows[done : done + len(page)] = page
+        done += len(page)
+    return done / (time.perf_counter() - began)
+
+
+def read_plain(endpoint: str) -> float:
+    """Rows per second of `h5daq.connect(...).vault().get()`."""
+    with h5daq.connect(endpoint) as known, known.vault() as vault:
+        vault.open(1)
+        began = time.perf_counter()
+        rows = len(vault.get())
+    return rows / (time.perf_counter() - began)
+
+
+def add_plain(endpoint: str, adds: int) -> float:
+    """Rows per second of a pipeline of that client, which is given one row after the other."""
+    row = np.arange(float(COLUMNS))
+    with h5daq.connect(endpoint) as known, known.vault() as vault:
+        vault.open(1, append=True)
+        began = time.perf_counter()
+        with vault.pipeline() as pipeline:
+            for _ in range(adds):
+                pipeline.add(row)
+    return adds / (time.perf_counter() - began)
+
+
+def rows_in(folder: Path) -> int:
+    """Rows in the file."""
+    with h5py.File(folder / NAME) as file:
+        return len(file["DataVault"])
 
 
 def read_h5py(folder: Path) -> float:
@@ -156,30 +167,74 @@ def read_h5py(folder: Path) -> float:
     return rows / (time.perf_counter() - began)
 
 
+def measure_adds(client: Client, bare: Bare, endpoint: str, args: Any) -> Lines:
+    """Single adds: one after the other, and many in flight."""
+    some = max(1, args.adds // args.rounds)
+    one, raw, ratio = rounds(args.rounds, lambda: _beside(
+        1 / adds_of(client, some, 0), 1 / bare.adds(some)
+    ))  # fmt: skip
+    many, plain = rounds(3, lambda: (1 / adds_of(client, args.adds, _WINDOW),
+                                     add_plain(endpoint, args.adds)))  # fmt: skip
+    return [
+        ("adds of one row, each answered",
+         f"{one:,.0f}/s; bare loop {raw:,.0f}/s; ratio {verdict(ratio, 0.6)}"),
+        (f"adds of one row, {_WINDOW} in flight", f"{many:,.0f}/s ({many / 40e3:.2f} of 40,000)"),
+        ("the same through h5daq.connect().vault().pipeline()", f"{plain:,.0f} rows/s"),
+    ]  # fmt: skip
+
+
+def measure_blocks(client: Client, folder: Path, args: Any) -> Lines:
+    """Blocks, waiting and not, beside the disk."""
+    lines = []
+    for block, window in ((1000, 0), (1000, _BLOCKS), (100_000, 0)):
+        some = max(2, args.rows // (9 * block))
+        ours, raw, ratio = rounds(3, lambda some=some, block=block, window=window: _beside(
+            blocks_of(client, some, block, window), raw_blocks(folder, min(some, 200), block)
+        ))  # fmt: skip
+        beside = f"write and fdatasync {raw / 1e6:.2f}; ratio {ratio:.2f}"
+        lines.append((f"blocks of {block} rows, {max(1, window)} in flight",
+                      f"{ours / 1e6:.2f} M rows/s; {beside}"))  # fmt: skip
+    return lines
+
+
+def measure_reading(client: Client, folder: Path, endpoint: str, args: Any) -> Lines:
+    """All rows over the socket, beside h5py."""
+    client("open", name=1, append=True)
+    blocks_of(client, max(1, args.rows // 100_000), 100_000, 2)
+    # Files have a reply later than the sockets: reading from them is what is compared.
+    client("flush")
+    total = rows_in(folder)
+    ours, raw, ratio = rounds(5, lambda: _beside(read_all(client, total), read_h5py(folder)))
+    plain, again, whole = rounds(3, lambda: _beside(read_plain(endpoint), read_h5py(folder)))
+    return [
+        (f"get of {total:,} rows",
+         f"{ours / 1e6:.2f} M rows/s; h5py {raw / 1e6:.2f}; ratio {verdict(ratio, 0.5)}"),
+        ("the same through h5daq.connect().vault().get()",
+         f"{plain / 1e6:.2f} M rows/s; h5py {again / 1e6:.2f}; ratio {whole:.2f}"),
+    ]  # fmt: skip
+
+
+def _beside(ours: float, raw: float) -> tuple[float, float, float]:
+    return ours, raw, ours / raw
+
+
 def main() -> None:
     """Measure and print."""
-    args = arguments(__doc__, adds=2000, rows=2_000_000)
-    lines = []
-    with scratch(args.directory) as folder:
-        with writer(folder) as endpoint, zmq.Context() as context:
-            client = Client(context, endpoint)
-            client("new", name="scan", independents=[["x0", ""]],
-                   dependents=[[f"x{n}", "", ""] for n in range(1, COLUMNS)])  # fmt: skip
-            bare = bare_adds(folder, args.adds)
-            one = single_adds(client, args.adds, 0)
-            beside = f"bare loop {1e3 * bare:.2f} ms; ratio {one / bare:.2f}"
-            lines.append(("an add of one row, waiting", f"{1e3 * one:.2f} ms; {beside}"))
-            many = single_adds(client, args.adds, _WINDOW)
-            lines.append((f"adds of one row, {_WINDOW} in flight", f"{1 / many:,.0f} per second"))
-            for block in (1000, 100_000):
-                rate = block_adds(client, args.rows // 2, block)
-                text = f"{rate / 1e6:.2f} M rows/s, {rate * COLUMNS * 8 / 1e6:.0f} MB/s"
-                lines.append((f"blocks of {block} rows", text))
-            rows, rate = read_all(client)
-            context.destroy(linger=0)
-        raw = read_h5py(folder)
-        text = f"{rate / 1e6:.2f} M rows/s; h5py {raw / 1e6:.2f}; ratio {rate / raw:.2f}"
-        lines.append((f"get of {rows} rows", text))
+    args = arguments(__doc__, adds=4000, rows=4_000_000, rounds=10, contexts=1000)
+    with scratch(args.directory) as folder, writer(folder) as endpoint, zmq.Context() as context:
+        client, bare = Client(context, endpoint), Bare(folder, context)
+        client("new", name="scan", independents=[["x0", ""]],
+               dependents=[[f"x{n}", "", ""] for n in range(1, COLUMNS)])  # fmt: skip
+        lines = measure_adds(client, bare, endpoint, args)
+        lines += measure_blocks(client, folder, args)
+        lines += measure_reading(client, folder, endpoint, args)
+        client("open", name=1, append=True)
+        with readers(endpoint, int(args.contexts)) as told:
+            beside = 1 / adds_of(client, max(1, args.adds // 10), 0)
+            lines.append((f"adds, each answered, beside {args.contexts} contexts that get",
+                          f"{beside:,.0f}/s; {told()}"))  # fmt: skip
+        bare.end()
+        context.destroy(linger=0)
     show("the vault over its sockets", lines)
 
 

@@ -18,6 +18,9 @@ DRIFT = 1e-4
 
 _KEEP = 8
 
+_ROUNDING = 1e-6
+"""Seconds that the last bits of times of this century may make."""
+
 
 class Offset(NamedTuple):
     """The other clock minus ours, by how much that may be wrong at most, and the time that the
@@ -65,8 +68,9 @@ class ClockOffset:
             When the question came and when the answer left, by the other one.
         """
         delay = (heard - sent) - (answered - received)
-        if not (heard >= sent and answered >= received and delay >= 0):
+        if not (heard >= sent and answered >= received and delay >= -_ROUNDING):
             return  # a clock was set meanwhile: this one tells nothing
+        delay = max(0.0, delay)
         new = _Exchange(heard, ((received - sent) + (answered - heard)) / 2, delay)
         known = self.at(heard)
         if known is not None and abs(known.offset - new.offset) > known.error + delay / 2:

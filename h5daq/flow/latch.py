@@ -37,6 +37,9 @@ class Kind(Enum):
     PARAMETERS = "new-parameter"
     COMMENTS = "comments-available"
 
+    # Each is there once; an enumeration's own hash would be of its name, and slow.
+    __hash__ = object.__hash__
+
 
 class State(Enum):
     """What a latch is in."""
@@ -45,6 +48,8 @@ class State(Enum):
     ARMED = auto()
     TOLD = auto()
     OWED = auto()
+
+    __hash__ = object.__hash__
 
 
 class _Event(Enum):
@@ -112,7 +117,9 @@ class Latch(Generic[C, D]):
 
     def __init__(self) -> None:
         self._contexts: dict[C, _Context[D]] = {}
-        self._viewers: dict[D, dict[C, None]] = {}
+        # Who is to be told of the next news: of a thousand viewers most were told, and have not
+        # read since.
+        self._ready: dict[tuple[D, Kind], dict[C, None]] = {}
 
     # -- who listens -----------------------------------------------------------------------------
 
@@ -135,6 +142,7 @@ class Latch(Generic[C, D]):
     def disconnect(self, context: C, kind: Kind) -> None:
         """Remove the context's listener, if it has one."""
         self._context(context).mids.pop(kind, None)
+        self._sort(context, kind)
 
     # -- what contexts do ------------------------------------------------------------------------
 
@@ -179,13 +187,9 @@ class Latch(Generic[C, D]):
         known = self._contexts.get(context)
         if known is None or known.dataset is None:
             return
-        viewers = self._viewers[known.dataset]
-        del viewers[context]
-        if not viewers:
-            del self._viewers[known.dataset]
-        known.dataset = None
         for kind in Kind:
             self._step(context, kind, _Event.LEAVE)
+        known.dataset = None
 
     def expire(self, context: C) -> None:
         """The context has ended, with its listeners."""
@@ -202,8 +206,10 @@ class Latch(Generic[C, D]):
 
     def news(self, dataset: D, kind: Kind) -> list[Telling[C, D]]:
         """Something was added to the dataset; in one step, however much it was."""
-        viewers = self._viewers.get(dataset, {})
-        return [telling for ctx in viewers for telling in self._step(ctx, kind, _Event.NEWS)]
+        ready = self._ready.get((dataset, kind))
+        if not ready:
+            return []
+        return [t for context in list(ready) for t in self._step(context, kind, _Event.NEWS)]
 
     def failed(self, telling: Telling[C, D]) -> None:
         """A message could not be sent."""
@@ -232,16 +238,31 @@ class Latch(Generic[C, D]):
         if self.dataset(context) != dataset:
             self.leave(context)
             self._context(context).dataset = dataset
-            self._viewers.setdefault(dataset, {})[context] = None
 
     def _step(self, context: C, kind: Kind, event: _Event) -> list[Telling[C, D]]:
         known = self._contexts[context]
         after = _TABLE[event][known.states[kind]]
         if after is not _TELL:
             known.states[kind] = after
+            self._sort(context, kind)
             return []
         mid, dataset = known.mids.get(kind), known.dataset
         known.states[kind] = State.ARMED if mid is None else State.TOLD
+        self._sort(context, kind)
         if mid is None or dataset is None:
             return []
         return [Telling(context, kind, mid, dataset)]
+
+    def _sort(self, context: C, kind: Kind) -> None:
+        """Put the context among those that the next news is for, or take it out."""
+        known = self._contexts[context]
+        if known.dataset is None:
+            return
+        state, place = known.states[kind], (known.dataset, kind)
+        # Without a listener, news change a latch that is armed in nothing.
+        if state is State.OWED or (state is State.ARMED and kind in known.mids):
+            self._ready.setdefault(place, {})[context] = None
+        elif context in (ready := self._ready.get(place, {})):
+            del ready[context]
+            if not ready:
+                del self._ready[place]

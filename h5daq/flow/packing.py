@@ -38,6 +38,7 @@ MAX_STRINGS = 2_000_000
 
 _FIRST_BYTES = 64 * 1024
 
+
 # First bytes of msgpack values.
 _NEVER_USED = 0xC1
 _SHORT_LIST = 0x90
@@ -183,7 +184,7 @@ class _Walk:
             key = self._do("unpack")
             if not isinstance(key, str) or key in pairs:
                 raise WireError(f"key {reprlib.repr(key)} twice, or no text", cause="key")
-            pairs[key] = self._value(is_block=key == block)
+            pairs[key] = self._value(is_block=bool(block) and key == block)
         if self._position != len(self._view):
             raise WireError("bytes after the message's end", cause="trailing")
         return pairs

@@ -11,6 +11,7 @@ __all__ = [
     "MAX_CONTEXTS",
     "MAX_LISTENERS",
     "MAX_WAITING",
+    "PRICES",
     "REQUEST_BURST",
     "REQUEST_RATE",
     "RateLimit",
@@ -21,6 +22,9 @@ REQUEST_RATE = 2_000.0
 
 REQUEST_BURST = 10_000.0
 """Requests of one connection that may come at once."""
+
+PRICES = dict.fromkeys(("add", "add_ex", "add_ex_t", "get", "get_ex", "get_ex_t"), 0.02)
+"""Of rows of the vault: they come and go one by one, and cost little each."""
 
 MAX_WAITING = 64
 """Answers that one connection may wait for at a time (flush, stop)."""
@@ -57,15 +61,15 @@ class RateLimit:
         self._rate, self._burst = rate, burst
         self._buckets: dict[bytes, tuple[float, float]] = {}
 
-    def wait(self, who: bytes, now: float) -> float:
-        """Take a token: 0 if there was one, else the seconds until there is."""
+    def wait(self, who: bytes, now: float, price: float = 1.0) -> float:
+        """Take a token, or `price` of one: 0 if there was as much, else the seconds until then."""
         tokens, then = self._buckets.get(who, (self._burst, now))
         tokens = min(self._burst, tokens + (now - then) * self._rate)
         if len(self._buckets) >= _MOST_BUCKETS and who not in self._buckets:
             self._forget(now)
-        granted = tokens >= 1.0 - 1e-9
-        self._buckets[who] = (tokens - 1.0 if granted else tokens, now)
-        return 0.0 if granted else (1.0 - tokens) / self._rate
+        granted = tokens >= price - 1e-9
+        self._buckets[who] = (tokens - price if granted else tokens, now)
+        return 0.0 if granted else (price - tokens) / self._rate
 
     def _forget(self, now: float) -> None:
         """Drop the buckets that are full by now; if there are none, those that are fullest."""

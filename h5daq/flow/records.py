@@ -10,13 +10,15 @@ message from a socket can pass for a record, whatever it holds.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
 from h5daq.errors import FileDamaged
+from h5daq.flow.packing import Buffer
 
 __all__ = [
     "EndRecord",
@@ -24,16 +26,26 @@ __all__ = [
     "MarkRecord",
     "NoteRecord",
     "Noted",
+    "PackedAdd",
     "Record",
+    "RowsForm",
     "RunRecord",
     "SealRecord",
     "VaultRecord",
     "decode_record",
     "encode_record",
     "is_record",
+    "is_vault",
 ]
 
 _MARK = b"\xa1j"
+_VAULT = b"\x8a\xa1j\xa5vault"
+"""How a `VaultRecord` begins: a map of ten, whose first says what it is."""
+
+_TIME = struct.Struct(">6sd")
+"""The time of a `VaultRecord`: its key, the mark of a float, and that."""
+
+_SHORT_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +173,58 @@ _TYPES: dict[str, type[Any] | tuple[type[Any], ...]] = {
     "Any": object,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+class PackedAdd(NamedTuple):
+    """A `VaultRecord` that adds rows, as the parts of its journal entry; its answer is nil."""
+
+    session: str
+    id: int
+    parts: tuple[Buffer, ...]
+    size: int
+    verb: str = "add"
+    result: None = None
+
+
+class RowsForm:
+    """Adds of rows that differ in nothing but number, time and data.
+
+    Parameters
+    ----------
+    session, path, name, args
+        Those of the `VaultRecord`, whose bytes come out.
+    size : int
+        Bytes of the data.
+    """
+
+    def __init__(
+        self, session: str, path: list[str], name: str, args: dict[str, Any], size: int
+    ) -> None:
+        self._session = session
+        self._head = _VAULT + _pairs({"verb": "add", "session": session, "id": None})[:-1]
+        self._middle = _pairs({"path": path, "name": name, "args": args, "data": bytes(size)})
+        self._middle = self._middle[: len(self._middle) - size]
+        self._end = _pairs({"result": None})
+
+    def pack(self, number: int, time: float, data: Buffer) -> PackedAdd:
+        """One add."""
+        begin = b"".join(
+            (self._head, msgpack.packb(number), _TIME.pack(b"\xa4time\xcb", time), self._middle)
+        )
+        parts: tuple[Buffer, ...] = (begin, data, self._end)
+        if len(data) < _SHORT_BYTES:
+            parts = (b"".join(parts),)
+        return PackedAdd(self._session, number, parts, len(begin) + len(data) + len(self._end))
+
+
+def _pairs(fields: dict[str, Any]) -> bytes:
+    """The pairs of a map without its head."""
+    return b"".join(msgpack.packb(part) for pair in fields.items() for part in pair)
+
+
+def is_vault(message: bytes | memoryview) -> bool:
+    """Whether a journal entry is a change in the Data Vault."""
+    return bytes(message[: len(_VAULT)]) == _VAULT
 
 
 def is_record(message: bytes | memoryview) -> bool:

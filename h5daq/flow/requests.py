@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+import msgpack
+
 from h5daq.errors import NotAllowed, RequestError, TooManyRequests, WireError
 from h5daq.flow.packing import Buffer, check_size, pack, read_map
 
@@ -40,8 +42,13 @@ VERSION = 1
 MAX_FRAMES = 256
 """Most frames that may follow a request or reply."""
 
+_DONE_HEAD, _DONE_END = b"\x84\xa1v\x01\xa2id", b"\xa2ok\xc3\xa6result\xc0"
+"""What stands around the number in a reply without a result."""
+
 _VERB = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_MAX_ID = 1 << 63
+MAX_ID = 1 << 63
+"""The number of a request is below it."""
+
 _MAX_SAID = 4096
 
 
@@ -161,6 +168,8 @@ def encode_reply(
     request_id: int, result: Any = None, frames: Sequence[Buffer] = ()
 ) -> list[Buffer]:
     """The frames that say: done."""
+    if result is None and not frames:
+        return [b"".join((_DONE_HEAD, msgpack.packb(request_id), _DONE_END))]
     return [pack({"v": VERSION, "id": request_id, "ok": True, "result": result}), *frames]
 
 
@@ -233,7 +242,7 @@ def _plain(value: Any) -> Any:
 
 def _number(fields: dict[str, Any], name: str, default: int | None = None) -> int:
     value = fields.get(name, default)
-    _need(type(value) is int and 0 <= value < _MAX_ID, name)
+    _need(type(value) is int and 0 <= value < MAX_ID, name)
     assert isinstance(value, int)
     return value
 

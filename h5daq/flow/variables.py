@@ -15,7 +15,7 @@ import math
 import operator
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -110,10 +110,17 @@ class Columns:
 
     independents: tuple[Variable, ...]
     dependents: tuple[Variable, ...]
+    # Made once: they are asked for with every row.
+    _dtype: np.dtype[Any] = field(init=False, repr=False, compare=False)
+    _plain: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.all:
             raise BadArgument("a dataset needs at least one column, independent or dependent")
+        kinds = [(f"f{k}", column.dtype) for k, column in enumerate(self.all)]
+        plain = all(column.scalar and column.type == "v" for column in self.all)
+        object.__setattr__(self, "_dtype", np.dtype(kinds))
+        object.__setattr__(self, "_plain", plain)
         if self.dtype.itemsize > MOST_ROW_BYTES:
             raise BadArgument(f"a row of {self.dtype.itemsize} bytes; {MOST_ROW_BYTES} is the most")
 
@@ -125,12 +132,12 @@ class Columns:
     @property
     def plain(self) -> bool:
         """Whether all columns are scalar floats, as a simple dataset's are."""
-        return all(column.scalar and column.type == "v" for column in self.all)
+        return self._plain
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of one row, with the fields ``f0``, ``f1`` …"""
-        return np.dtype([(f"f{k}", column.dtype) for k, column in enumerate(self.all)])
+        return self._dtype
 
     @property
     def row_type(self) -> str:

@@ -36,13 +36,17 @@ Field = NDArray[Any] | list[str]
 """One column: numbers of shape (rows, …), or texts."""
 
 
-def encode_columns(columns: Iterable[Any]) -> tuple[dict[str, Any], list[Buffer]]:
+def encode_columns(
+    columns: Iterable[Any], *, copy: bool = True
+) -> tuple[dict[str, Any], list[Buffer]]:
     """Columns as a part of a message's map, and the frames that follow it.
 
     Parameters
     ----------
     columns : iterable of ndarray or of lists of str
         Each of shape (rows, …), all with the same number of rows. Texts may also be an array.
+    copy : bool
+        False if they will not change any more: then a single one may be sent from where it lies.
 
     Returns
     -------
@@ -73,6 +77,8 @@ def encode_columns(columns: Iterable[Any]) -> tuple[dict[str, Any], list[Buffer]
     fields = {"n": lengths.pop() if lengths else 0, "columns": [_spec(c) for c in given]}
     if texts:
         fields["text"] = texts
+    if not copy and len(arrays) == 1 and arrays[0].size and arrays[0].flags.c_contiguous:
+        return fields, [arrays[0].data.cast("B")]
     frames: list[Buffer] = [b"".join(array.tobytes() for array in arrays)] if arrays else []
     return fields, frames
 

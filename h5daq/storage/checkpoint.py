@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.entries import Entry
 from h5daq.flow.ledger import Effect, Ended, FileState, JobState, Ledger, Place, Sealed
-from h5daq.flow.records import Noted
+from h5daq.flow.records import Noted, is_vault
 from h5daq.flow.rollover import file_name
 from h5daq.storage.file_shelf import BuilderOptions, FileShelf, still_waits
 from h5daq.storage.find import free_path, run_files
@@ -71,6 +71,9 @@ class Builder:
         Rows of the run, by job, that the last checkpoint has brought into the files.
     appended : Counter
         Rows by job that this builder has brought into them.
+    passes_vault : bool
+        Whether somebody else keeps in mind what the vault's changes were answered: then they are
+        passed over unread. They change no run file.
     left_alone : set of Path
         Files that have the name of one of ours and are others, or damaged.
     """
@@ -103,6 +106,7 @@ class Builder:
         self.appended: Counter[str] = Counter()
         self._fresh: dict[int, Counter[str]] = {}
         self.others_reach: Callable[[], int | None] = lambda: None
+        self.passes_vault = False
 
     @property
     def left_alone(self) -> set[Path]:
@@ -141,6 +145,8 @@ class Builder:
         return True
 
     def _effects(self, entry: Entry) -> list[Effect]:
+        if self.passes_vault and is_vault(entry.message):
+            return []
         try:
             return self.ledger.apply(entry.message)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -28,8 +28,9 @@ from h5daq.storage.shelf import Shelf
 
 __all__ = ["Journal", "MemoryJournal"]
 
-# Entries below it are copied and written together; above it a copy costs more than a write.
-_SMALL_BYTES = 64 << 10
+# Entries below it are copied and written together; above it a copy, in memory that is new to the
+# process, costs more than a write.
+_SMALL_BYTES = 32 << 10
 _GATHER_BYTES = 1 << 20
 
 

@@ -166,6 +166,16 @@ class TransactionFile:
             self._file = self._open_hdf5(self._paged)
         return self._file
 
+    def read_at(self, offset: int, buffer: memoryview) -> None:
+        """Fill `buffer` with the file's bytes as the open transaction sees them.
+
+        What HDF5 has in its caches is not seen. What goes wrong is raised by `check`.
+        """
+        if self._paged is None:
+            raise RuntimeError(f"{self.path}: no transaction is open")
+        self._paged.seek(offset)
+        self._paged.readinto(buffer)
+
     def check(self) -> None:
         """Raise what has gone wrong in the open transaction so far; it can only be aborted then."""
         if self._paged is not None and self._paged.error is not None:

@@ -72,7 +72,7 @@ class Asked(NamedTuple):
     """A request that has come: whom to answer, its frames, and the public key that it came by."""
 
     identity: bytes
-    frames: list[bytes]
+    frames: Sequence[Buffer]
     user: str = ""
 
 

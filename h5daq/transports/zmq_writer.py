@@ -29,7 +29,11 @@ from h5daq.transports.zmq_sockets import Context, Socket, bind, make_socket, mil
 
 __all__ = ["WriterPort"]
 
-_REQUESTS_AT_ONCE = 64
+_REQUESTS_AT_ONCE = 256
+_FEW = 4
+_LARGE_BYTES = 256 << 10
+_COPIED_BYTES = 32 << 10
+_MORE = zmq.NOBLOCK | zmq.SNDMORE
 
 
 class WriterPort(Closing):
@@ -100,20 +104,37 @@ class WriterPort(Closing):
 
     def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
-        requests = []
-        for _ in range(_REQUESTS_AT_ONCE):
-            try:
-                identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                break
-            user = "" if self._locks is None or not frames else user_of(frames[0])
-            requests.append(Asked(identity.bytes, [frame.bytes for frame in frames], user))
+        requests: list[Asked] = []
+        try:
+            while len(requests) < _REQUESTS_AT_ONCE and self._has_more(len(requests)):
+                requests.append(self._receive_request())
+        except zmq.Again:
+            return requests
         return requests
+
+    def _has_more(self, taken: int) -> bool:
+        # To ask costs a tenth of a vain try, which among many requests is one only.
+        return taken >= _FEW or bool(int(self._router.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+    def _receive_request(self) -> Asked:
+        receive = self._router.recv
+        identity = part = receive(zmq.NOBLOCK, copy=False)
+        parts = []
+        while part.more:
+            part = receive(zmq.NOBLOCK, copy=False)
+            parts.append(part)
+        user = user_of(parts[0]) if self._locks is not None and parts else ""
+        return Asked(identity.bytes, [_content(part) for part in parts], user)
 
     def reply(self, identity: bytes, frames: Sequence[Buffer]) -> bool:
         """Send to one client without waiting; False if it is gone or does not read."""
+        send, last = self._router.send, len(frames) - 1
         try:
-            self._router.send_multipart([identity, *frames], zmq.NOBLOCK)
+            send(identity, _MORE if frames else zmq.NOBLOCK)
+            for place, frame in enumerate(frames):
+                # A large one is not copied: it must not change until it is on its way.
+                large = len(frame) >= _LARGE_BYTES
+                send(frame, _MORE if place < last else zmq.NOBLOCK, copy=not large)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False
@@ -153,3 +174,8 @@ class WriterPort(Closing):
         if self._locks is not None:
             lock(socket, self._locks)
         return socket
+
+
+def _content(part: zmq.Frame) -> Buffer:
+    """The bytes of a frame; what is large stays where it is."""
+    return part.bytes if len(part) < _COPIED_BYTES else part.buffer

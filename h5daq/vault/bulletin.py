@@ -19,7 +19,7 @@ from h5daq.flow.variables import Columns
 from h5daq.vault.contexts import Context, ContextKey, Contexts, DatasetKey
 from h5daq.vault.names import VaultPath
 
-__all__ = ["DIRECTORY_KINDS", "Bulletin", "Signal", "Told", "newest"]
+__all__ = ["DIRECTORY_KINDS", "Bulletin", "Newest", "Signal", "Told", "joined", "newest"]
 
 DIRECTORY_KINDS = ("new-dir", "new-dataset", "tags-updated")
 """Signals of directories; the others are the kinds of the latch."""
@@ -120,6 +120,22 @@ class Bulletin:
         path = joined((*dataset[0], dataset[1]))
         self._signals.append((kind.value, path, {"path": path, **fields}))
 
+    def added(
+        self,
+        dataset: DatasetKey,
+        place: str,
+        rows: int,
+        total: int,
+        now: float,
+        last: dict[str, Any] | Newest,
+    ) -> None:
+        """Rows were added to a dataset; `place` is its path joined, `last` the newest by label."""
+        told = self.latch.news(dataset, Kind.DATA)
+        if told:
+            self.tell(told)
+        fields = {"path": place, "rows": rows, "total": total, "last_time": now, "last": last}
+        self._signals.append((Kind.DATA.value, place, fields))
+
     def tell(self, tellings: list[Telling[ContextKey, DatasetKey]]) -> None:
         """Notes that the latch asks for."""
         for telling in tellings:
@@ -132,6 +148,28 @@ class Bulletin:
 def joined(path: VaultPath) -> str:
     """A path as signals have it: without the root's empty name."""
     return "/".join(path[1:])
+
+
+class Newest:
+    """The last of some rows; most of them are never told, so it is made out when one is packed.
+
+    Parameters
+    ----------
+    columns : Columns
+        The dataset's.
+    rows : ndarray or bytes
+        Floats of shape (rows, columns), or one row as it lies in memory.
+    """
+
+    __slots__ = ("_columns", "_rows")
+
+    def __init__(self, columns: Columns, rows: NDArray[Any] | bytes) -> None:
+        self._columns, self._rows = columns, rows
+
+    def tolist(self) -> dict[str, Any]:
+        """It by label, as `newest` gives it: what the packing of a message asks for."""
+        last = self._rows if isinstance(self._rows, bytes) else self._rows[-1].tobytes()
+        return newest(self._columns, np.frombuffer(last, dtype=self._columns.dtype))
 
 
 def newest(columns: Columns, rows: NDArray[Any]) -> dict[str, Any]:

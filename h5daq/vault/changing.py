@@ -20,13 +20,14 @@ from h5daq.errors import (
     VaultError,
 )
 from h5daq.flow.latch import Kind
-from h5daq.flow.records import NoteRecord, VaultRecord
+from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
 from h5daq.flow.requests import Request
 from h5daq.flow.variables import Columns
 from h5daq.flow.vaultwire import decode_columns
+from h5daq.vault.adding import AddPlan
 from h5daq.vault.applying import Applier
 from h5daq.vault.arguments import pairs, text, texts
-from h5daq.vault.bulletin import Bulletin, newest
+from h5daq.vault.bulletin import Bulletin, Newest, joined, newest
 from h5daq.vault.contexts import Context, DatasetKey
 from h5daq.vault.dataset import Cursor, Dataset
 from h5daq.vault.labrad import from_data_url
@@ -38,7 +39,7 @@ from h5daq.vault.tree import ROOT, Tree
 
 __all__ = ["Changing"]
 
-Append = Callable[[VaultRecord | NoteRecord], int]
+Append = Callable[[VaultRecord | NoteRecord | PackedAdd], int]
 
 
 class Changing:
@@ -204,6 +205,7 @@ class Changing:
         if key is not None:
             self._live.enter(key)
         context.dataset, context.cursor = key, Cursor(writing=writing)
+        context.plan = None
         if before is not None:
             self._live.leave(before)
 
@@ -211,6 +213,30 @@ class Changing:
         key, dataset = self._opened(context)
         if not context.cursor.writing:
             raise ReadOnly(dataset.closed)
+        plan = context.plan
+        if plan is not None and plan.fits(request):
+            self._add_alike(plan, key, dataset, request, now)
+        else:
+            self._add_any(context, key, dataset, request, now)
+
+    def _add_alike(
+        self, plan: AddPlan, key: DatasetKey, dataset: Dataset, request: Request, now: float
+    ) -> None:
+        """An add that is like the last one."""
+        rows = plan.rows(request)
+        self._live.prepare(key)
+        file = file_of(dataset)
+        self._append(plan.record(request, now))
+        if isinstance(rows, bytes):
+            file.append_row(rows)
+        else:
+            file.append(rows)
+        last = Newest(file.head.columns, rows)
+        self._bulletin.added(key, plan.place, plan.count, file.rows, now, last)
+
+    def _add_any(
+        self, context: Context, key: DatasetKey, dataset: Dataset, request: Request, now: float
+    ) -> None:
         fields = decode_columns(request.args, request.frames)
         if request.verb == "add":
             check_plain(dataset.columns)
@@ -219,15 +245,10 @@ class Changing:
         self._live.prepare(key)
         self._append(_rows_record(request, now, key, fields))
         file_of(dataset).append(rows)
-        total = dataset.rows
-        self._bulletin.news(
-            key,
-            Kind.DATA,
-            rows=len(rows),
-            total=total,
-            last_time=now,
-            last=newest(dataset.columns, rows),
-        )
+        context.plan = AddPlan.of(request, key, dataset.columns, fields)
+        last = newest(dataset.columns, rows)
+        place = joined((*key[0], key[1]))
+        self._bulletin.added(key, place, len(rows), dataset.rows, now, last)
 
     # -- parameters and comments -----------------------------------------------------------------
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from h5daq.errors import RequestError
 from h5daq.flow.ratelimit import MAX_CONTEXTS
 from h5daq.flow.requests import ErrorCode
 from h5daq.vault.described import Cursor
 from h5daq.vault.names import VaultPath
+
+if TYPE_CHECKING:
+    from h5daq.vault.adding import AddPlan
 
 __all__ = ["LEASE", "Context", "ContextKey", "Contexts", "DatasetKey"]
 
@@ -50,6 +54,8 @@ class Context:
         The dataset that it has open, and where it stands in that: `cursor`.
     listens : dict of str to int
         Signals of directories that it registered for, with the id that it gave.
+    plan : AddPlan, optional
+        What is known of the next add, if it is like the last.
     """
 
     key: ContextKey
@@ -58,6 +64,7 @@ class Context:
     dataset: DatasetKey | None = None
     cursor: Cursor = field(default_factory=Cursor)
     listens: dict[str, int] = field(default_factory=dict)
+    plan: AddPlan | None = None
 
 
 class Contexts:

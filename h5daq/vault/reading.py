@@ -1,6 +1,6 @@
 """The vault's verbs that look into the open dataset: rows page by page, columns, parameters.
 
-Rows go out by column, and at most `MAX_PAGE_BYTES` of them in one reply: where there are more, the
+Rows go out by column, and a few megabytes of them in one reply: where there are more, the
 reply says so, and the client asks again. Only the page that ends a reading counts as one for the
 latch.
 """
@@ -22,6 +22,10 @@ from h5daq.vault.labrad import DATA_URL, to_data_url
 from h5daq.vault.legacy import parameter_value
 
 __all__ = ["Reading"]
+
+_PAGE_BYTES = 4 << 20
+"""Bytes of rows in a reply: enough to go as fast as memory, and few enough not to keep others
+waiting, or to take memory anew for each."""
 
 _TEXT_ROWS = 4096
 """Most rows in a reply where there are texts: a message's lists are limited."""
@@ -87,7 +91,7 @@ class Reading:
         while (rows := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
             context.cursor.position -= rows
             columns = read(rows // 2, False)
-        fields, frames = encode_columns(columns)
+        fields, frames = encode_columns(columns, copy=False)
         more = dataset.unread(context.cursor) and (limit is None or rows < limit)
         if not more:
             unread = dataset.unread(context.cursor)
@@ -121,7 +125,8 @@ class Reading:
 
 
 def _most_rows(dataset: Dataset) -> int:
-    rows = max(1, (dataset.page_bytes or MAX_PAGE_BYTES) // dataset.columns.dtype.itemsize)
+    page = min(_PAGE_BYTES, dataset.page_bytes or MAX_PAGE_BYTES, MAX_PAGE_BYTES)
+    rows = max(1, page // dataset.columns.dtype.itemsize)
     return min(rows, _TEXT_ROWS) if any(c.type == "s" for c in dataset.columns.all) else rows
 
 

@@ -7,9 +7,8 @@ common, and how contexts come, move about and go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from h5daq.errors import BadArgument, NoDataset, RequestError
 from h5daq.flow.answered import Answered
@@ -31,24 +30,23 @@ __all__ = ["Outcome", "Service"]
 _SIGNALS = (*DIRECTORY_KINDS, *(kind.value for kind in Kind))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a request leads to.
 
     Attributes
     ----------
     result, frames
         Its answer.
-    told : list of Told
+    told : sequence of Told
         Notes to contexts, to be sent before the answer.
-    signals : list of (kind, path, fields)
+    signals : sequence of (kind, path, fields)
         What everybody is told.
     """
 
     result: Any = None
-    frames: list[Buffer] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
-    signals: list[Signal] = field(default_factory=list)
+    frames: Sequence[Buffer] = ()
+    told: Sequence[Told] = ()
+    signals: Sequence[Signal] = ()
 
 
 class Service:

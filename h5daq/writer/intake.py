@@ -21,7 +21,15 @@ from h5daq.flow.ledger import Ledger, Verdict
 from h5daq.flow.names import is_own
 from h5daq.flow.planner import Planner
 from h5daq.flow.recent import Recent
-from h5daq.flow.records import EndRecord, MarkRecord, NoteRecord, Record, VaultRecord, encode_record
+from h5daq.flow.records import (
+    EndRecord,
+    MarkRecord,
+    NoteRecord,
+    PackedAdd,
+    Record,
+    VaultRecord,
+    encode_record,
+)
 from h5daq.flow.wire import Head, decode_head
 from h5daq.writer.accounts import Stood
 from h5daq.writer.guard import Guard
@@ -231,15 +239,19 @@ class Intake:
             self._append(encode_record(record))
             self.note.urgent = True
 
-    def change(self, record: VaultRecord | NoteRecord) -> int:
+    def change(self, record: VaultRecord | NoteRecord | PackedAdd) -> int:
         """Journal a change of the vault; returns its lsn. Raises `StorageError` if it can't be."""
         if isinstance(record, NoteRecord):
             self._need_file()
-        message = encode_record(record)
-        lsn = self._journal.append(message)
-        self.note.bytes += len(message)
-        self.journaled_bytes += len(message)
-        self.recent.take_notes(lsn, self.ledger.apply_record(record))
+        if isinstance(record, PackedAdd):
+            lsn, size = self._journal.append(record.parts), record.size
+            self.ledger.answered.remember(record.session, record.id, None)
+        else:
+            message = encode_record(record)
+            lsn, size = self._journal.append(message), len(message)
+            self.recent.take_notes(lsn, self.ledger.apply_record(record))
+        self.note.bytes += size
+        self.journaled_bytes += size
         return lsn
 
     def _need_file(self) -> None:

@@ -57,6 +57,19 @@ class Note:
             self.signals.append((kind, path, fields))
 
     @property
+    def only_news(self) -> bool:
+        """Whether there are but new rows of the vault's datasets to tell, or nothing."""
+        return not (
+            self.urgent
+            or self.positions
+            or self.strangers
+            or self.byes
+            or self.refused
+            or self.changes
+            or self.signals
+        )
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to tell and nothing to sync."""
         return not (

@@ -62,6 +62,12 @@ _REJOIN_SECONDS = 3.0
 _SETTLE_SECONDS = 1.0
 """How long the last rows may take to be committed before the end of their run is."""
 
+_QUIET_SECONDS = 0.05
+"""Without rows for so long, the thread that takes requests syncs the vault's changes itself."""
+
+_NEWS_SECONDS = 0.01
+"""Between two times that news of the vault go to the committer, if that has nothing to commit."""
+
 _CATCH_UP_SECONDS = 0.005
 """How long the sockets are left alone at a time while the files catch up."""
 
@@ -100,6 +106,7 @@ class Writer:
         in_memory = settings.durability == "none"
         self._limit_bytes = _MEMORY_BYTES if in_memory else settings.journal_bytes
         self._tick_at = self._rejoined_at = 0.0
+        self._rows_at = self._told_at = 0.0
 
     # -- beginning -----------------------------------------------------------------------------
 
@@ -210,6 +217,7 @@ class Writer:
             recorded=recorded,
         )
         self.desk.vault, self.builder.others_reach = vault, vault.reaches
+        self.builder.passes_vault = True
         return vault
 
     def _make_store(self, builder: Builder) -> Store:
@@ -284,23 +292,44 @@ class Writer:
         self._opened.lock.release()
 
     def _patience(self) -> float:
-        return max(0.0, min(self._tick_at - time.monotonic(), _TICK_SECONDS))
+        due = self._tick_at
+        if not self.intake.note.empty:
+            due = min(due, self._told_at + _NEWS_SECONDS)
+        return max(0.0, min(due - time.monotonic(), _TICK_SECONDS))
 
     def _receive(self, events: Events) -> None:
         if events.data and self._has_room():
+            self._rows_at = time.monotonic()
             self._take(self.port.receive_data(_MESSAGES_AT_ONCE, _BYTES_AT_ONCE))
         self._remark()
         self.own.flush()
         self.vault.follow()
-        self._deliver()
-        if events.requests:
-            self.replies.receive()
+        if not self.intake.note.only_news:
             self._deliver()
+        if events.requests:
+            self._answer()
         self.replies.send_ready()
+        self._deliver_held()
+
+    def _answer(self) -> None:
+        """Take requests. Where no rows come in, their commit needs no other thread."""
+        self.replies.receive()
+        now = time.monotonic()
+        if now < self._rows_at + _QUIET_SECONDS or not self.vault.commit():
+            self._deliver()
+        elif not self.intake.note.only_news:
+            self.replies.send_ready()
+            self._deliver()
+
+    def _deliver_held(self) -> None:
+        """Pass on what is committed already and only to be told: soon, but not for each add."""
+        if not self.intake.note.empty and time.monotonic() >= self._told_at + _NEWS_SECONDS:
+            self._deliver()
 
     def _deliver(self) -> None:
         note = self.intake.collect()
         if not note.empty:
+            self._told_at = time.monotonic()
             self.notes.deliver(note)
 
     def _committed(self, lsn: int, nbytes: int, urgent: bool) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from h5daq.errors import NotAllowed, RequestError, WireError
+from h5daq.flow.familiar import RequestReader
 from h5daq.flow.packing import Buffer
-from h5daq.flow.ratelimit import MAX_WAITING, REQUEST_RATE, RateLimit
+from h5daq.flow.ratelimit import MAX_WAITING, PRICES, REQUEST_RATE, RateLimit
 from h5daq.flow.requests import (
     ErrorCode,
     Request,
-    decode_request,
     encode_failure,
     encode_reply,
     id_of,
@@ -76,7 +76,7 @@ class Replies:
     ) -> None:
         self._port, self._answers, self._refused = port, answers, refused
         self._guard, self._limit, self._clock = guard, limit or RateLimit(), clock
-        self._vault = vault
+        self._vault, self._reader = vault, RequestReader()
         self._waiting: list[_Waiting] = []
 
     def receive(self) -> None:
@@ -96,7 +96,7 @@ class Replies:
 
     def _take(self, asked: Asked) -> None:
         try:
-            request = decode_request(asked.frames)
+            request = self._reader.read(asked.frames)
         except WireError as error:
             self._refused[error.cause] += 1
             failure = encode_failure(id_of(asked.frames), ErrorCode.BAD_REQUEST, str(error))
@@ -107,8 +107,9 @@ class Replies:
     def _answer(self, asked: Asked, request: Request) -> None:
         try:
             if self._vault is not None and self._vault.knows(request):
-                self._check_rate(asked.identity)
-                self._check_key(asked.user, permission(request))
+                self._check_rate(asked.identity, PRICES.get(request.verb, 1.0))
+                if self._guard is not None:
+                    self._check_key(asked.user, permission(request))
                 self._vault.take(asked, request)
                 return
             result = self._result(asked, request)
@@ -141,10 +142,11 @@ class Replies:
             self._refused["key"] += 1
             raise
 
-    def _check_rate(self, identity: bytes) -> None:
-        wait = self._limit.wait(identity, self._clock())
+    def _check_rate(self, identity: bytes, price: float = 1.0) -> None:
+        wait = self._limit.wait(identity, self._clock(), price)
         if wait:
-            text = f"one connection may ask {REQUEST_RATE:g} times per second; wait {wait:.3f} s"
+            rate = REQUEST_RATE / price
+            text = f"one connection may ask {rate:g} times per second; wait {wait:.3f} s"
             raise self._too_many(text)
 
     def _check_waiting(self, identity: bytes) -> None:

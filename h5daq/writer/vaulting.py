@@ -13,13 +13,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from h5daq.errors import ConfigError, RequestError, StorageError, VaultError, WireError
 from h5daq.flow.packing import Buffer
-from h5daq.flow.records import NoteRecord, VaultRecord
+from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
 from h5daq.flow.requests import (
     ErrorCode,
     Request,
@@ -45,6 +44,9 @@ log = logging.getLogger("h5daq.writer")
 _CHECKPOINT_BYTES = 32 << 20
 """Bytes of changes at which a checkpoint comes early."""
 
+_SLOW_SECONDS, _SLOW_PAUSE = 0.1, 1.0
+"""A sync that takes longer is the committer's for a while: the sockets must not wait for it."""
+
 
 class Port(Protocol):
     """The part of the writer's sockets that answers go out by."""
@@ -54,8 +56,7 @@ class Port(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Letter:
+class _Letter(NamedTuple):
     """Frames for one client, to be sent when the journal is synced up to `lsn`."""
 
     lsn: int
@@ -114,7 +115,7 @@ class VaultDesk:
         self._letters: deque[_Letter] = deque()
         self._routes: dict[str, tuple[bytes, str]] = {}
         self._last, self._bytes = journal.synced, 0
-        self._due = 0.0
+        self._due = self._slow_until = 0.0
         self._open = True
         self._stuck = ""
 
@@ -193,9 +194,12 @@ class VaultDesk:
                 "another name, or rename that directory"
             )
 
-    def _append(self, record: VaultRecord | NoteRecord) -> int:
+    def _append(self, record: VaultRecord | NoteRecord | PackedAdd) -> int:
         self._last = self._intake.change(record)
-        self._bytes += len(record.data) + 1 if isinstance(record, VaultRecord) else 0
+        if isinstance(record, PackedAdd):
+            self._bytes += record.size
+        elif isinstance(record, VaultRecord):
+            self._bytes += len(record.data) + 1
         return self._last
 
     # -- answers ---------------------------------------------------------------------------------
@@ -204,6 +208,24 @@ class VaultDesk:
     def waiting(self) -> bool:
         """Whether anything is to be sent. Any thread may ask."""
         return bool(self._letters)
+
+    def commit(self) -> bool:
+        """Sync the journal in this thread, so that answers need not wait for another one.
+
+        False if there is nothing to sync for, or it is left to the committer: that knows what to
+        do on a disk that is full or slow.
+        """
+        began = time.monotonic()
+        if began < self._slow_until or not self._letters or self._last <= self._journal.synced:
+            return False
+        try:
+            self._journal.sync()
+        except StorageError:
+            self._slow_until = began + _SLOW_PAUSE
+            return False
+        if time.monotonic() - began > _SLOW_SECONDS:
+            self._slow_until = began + _SLOW_PAUSE
+        return True
 
     def send_ready(self) -> None:
         """Send what rests on nothing that is not committed."""

@@ -55,3 +55,9 @@ def test_exchanges_that_contradict_themselves_are_left_out():
     clock.take(sent=10.0, received=20.0, answered=20.0, heard=9.0)
     clock.take(sent=10.0, received=20.0, answered=25.0, heard=10.5)
     assert clock.at(11.0) is None
+
+
+def test_an_answer_without_delay_counts_though_the_last_bits_of_its_times_differ():
+    clock = ClockOffset()
+    exchange(clock, 1e6, 535870911.0, 0.0, 1.4602003902275174, 0.0)
+    assert clock.at(1e6) is not None

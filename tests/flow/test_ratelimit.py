@@ -49,3 +49,10 @@ def test_of_many_connections_those_that_floods_are_remembered(monkeypatch):
         limit.wait(b"%d" % number, 0.001 * number)
     assert len(limit._buckets) <= 10
     assert limit.wait(b"flood", 0.1) == pytest.approx(0.9)
+
+
+def test_what_costs_less_may_come_more_often():
+    limit = RateLimit(1.0, 1.0)
+    assert [limit.wait(b"a", 0.0, 0.25) for _ in range(4)] == [0.0] * 4
+    assert limit.wait(b"a", 0.0, 0.25) == pytest.approx(0.25)
+    assert limit.wait(b"a", 0.0) == pytest.approx(1.0)

@@ -10,12 +10,14 @@ from h5daq.flow.records import (
     EndRecord,
     FileRecord,
     MarkRecord,
+    RowsForm,
     RunRecord,
     SealRecord,
     VaultRecord,
     decode_record,
     encode_record,
     is_record,
+    is_vault,
 )
 
 IDS = st.integers(0, 2**63 - 1)
@@ -47,3 +49,18 @@ def test_a_message_of_a_worker_is_no_record():
 def test_an_unknown_record_is_damage(message):
     with pytest.raises(FileDamaged):
         decode_record(message)
+
+
+@given(IDS, TIMES, st.sampled_from([0, 1, 64, 255, 256, 5000, 65535, 65536]), st.text(), st.text())
+def test_an_add_that_is_packed_by_its_form_is_the_record_to_the_byte(number, time, size, ctx, name):
+    data, path, args = bytes(range(256)) * 257, ["", name], {"n": 1, "columns": [["<f8", []]]}
+    data = data[:size]
+    packed = RowsForm(ctx, path, name, args, size).pack(number, time, data)
+    record = VaultRecord("add", ctx, number, time, path, name, args, data)
+    assert b"".join(packed.parts) == encode_record(record)
+    assert packed.size == len(encode_record(record))
+
+
+@given(RECORDS)
+def test_changes_of_the_vault_are_told_from_other_records_by_their_first_bytes(record):
+    assert is_vault(encode_record(record)) == isinstance(record, VaultRecord)

@@ -3,11 +3,13 @@
 import errno
 import itertools
 
+import msgpack
 import numpy as np
 import pytest
 
 from h5daq.errors import ConfigError, JournalFull, StorageError
 from h5daq.flow.ledger import Ledger
+from h5daq.flow.packing import pack
 from h5daq.flow.planner import Planner
 from h5daq.flow.requests import ErrorCode, Failure, Note, Reply, Request, decode_answer
 from h5daq.flow.rollover import Calendar
@@ -156,6 +158,53 @@ def test_news_of_many_adds_wait_as_one_signal(bench):
     assert note.signals == []
     news = note.news["00001 - scan"]
     assert (news["rows"], news["total"], news["last"]["f"]) == (3, 3, 2.0)
+
+
+def test_the_newest_row_of_adds_that_are_alike_is_made_out_when_it_is_told(bench):
+    fields, frames = encode_columns([np.array([1.0]), np.array([2.0])])
+    for number in range(3):
+        request = Request(number + 100, "add", fields, 1, "anna", tuple(frames))
+        bench.desk.take(Asked(b"anna", []), request)
+    (news,) = bench.intake.collect().news.values()
+    told = msgpack.unpackb(pack(news))
+    assert (told["rows"], told["total"], told["last"]) == (3, 3, {"f": 1.0, "S21": 2.0})
+
+
+def test_the_desk_commits_by_itself_what_it_has_taken(bench):
+    assert not bench.desk.commit()
+    bench.add("anna", 1.0)
+    assert bench.desk.commit()
+    assert bench.journal.synced == bench.journal.last
+    assert not bench.desk.commit()
+
+
+def test_a_sync_that_fails_is_left_to_the_committer_and_nothing_is_answered(bench, monkeypatch):
+    def fails():
+        raise StorageError(errno.ENOSPC, "no space")
+
+    bench.add("anna", 1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.journal, "sync", fails)
+        assert not bench.desk.commit()
+    bench.desk.send_ready()
+    assert bench.port.take() == []
+    # And for a while it does not try again.
+    assert not bench.desk.commit()
+    bench.journal.sync()
+    bench.desk.send_ready()
+    assert len(bench.port.take()) == 1
+
+
+def test_a_request_that_comes_again_after_adds_that_are_alike_is_done_once(bench):
+    fields, frames = encode_columns([np.array([1.0]), np.array([2.0])])
+    for number in (100, 101, 101, 100, 102):
+        request = Request(number, "add", fields, 1, "anna", tuple(frames))
+        bench.desk.take(Asked(b"anna", []), request)
+    bench.journal.sync()
+    bench.desk.send_ready()
+    assert all(isinstance(answer, Reply) for _, answer in bench.port.take())
+    bench.desk.checkpoint()
+    assert Tree(bench.root).open(ROOT, 1).rows == 3
 
 
 def test_the_journal_keeps_what_only_the_vault_still_needs(bench, tmp_path):

@@ -29,18 +29,18 @@ from h5daq.storage.layouts.datavault_comments import (
 from h5daq.storage.layouts.datavault_head import (
     DATASET,
     DatasetHead,
-    file_dtype,
     read_head,
     write_head,
 )
 from h5daq.storage.layouts.datavault_read import PARAMETER, read_parameters, read_rows
+from h5daq.storage.layouts.datavault_rows import Places, write_rows
 from h5daq.storage.layouts.session import Session
+from h5daq.storage.layouts.waiting import Waiting
 from h5daq.storage.transaction import CommitInfo, TransactionFile
 
 __all__ = ["VaultFile"]
 
 _LSN = "journal_lsn"
-_MOST_PARTS = 512
 
 
 class VaultFile:
@@ -62,7 +62,7 @@ class VaultFile:
         self._session = session
         self.head, self.rows, self.lsn = head, rows, lsn
         self._stored = rows
-        self._waiting: list[NDArray[Any]] = []
+        self._waiting, self._places = Waiting(head.columns.dtype), Places(head.columns)
         self._new_parameters: dict[str, str] = {}
         self._new_comments: list[Comment] = []
         self._parameters: dict[str, str] | None = None
@@ -153,12 +153,12 @@ class VaultFile:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of rows that wait for a checkpoint; texts count as their references."""
-        return sum(rows.nbytes for rows in self._waiting)
+        return self._waiting.nbytes
 
     @property
     def changed(self) -> bool:
         """Whether anything waits for a checkpoint."""
-        return bool(self._waiting or self._new_parameters or self._new_comments)
+        return bool(self._waiting.count or self._new_parameters or self._new_comments)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -176,15 +176,16 @@ class VaultFile:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start … stop-1``, or fewer, as `Columns.dtype` says."""
-        parts, first = [], self._stored
-        if start < first:
-            columns = self.head.columns
-            parts.append(self._look(lambda file: read_rows(file, columns, start, min(stop, first))))
-        for rows in self._waiting:
-            parts.append(rows[max(0, start - first) : max(0, stop - first)])
-            first += len(rows)
-        found = [part for part in parts if len(part)]
-        return np.concatenate(found) if found else np.empty(0, dtype=self.head.columns.dtype)
+        first = self._stored
+        waiting = self._waiting.read(start - first, stop - first)
+        if start >= first:
+            return waiting
+        stored = self._look(lambda file: self._read_stored(file, start, min(stop, first)))
+        return np.concatenate([stored, waiting]) if len(waiting) else stored
+
+    def _read_stored(self, file: h5py.File, start: int, stop: int) -> NDArray[Any]:
+        rows = self._places.read(file, self._session.target.read_at, start, stop)
+        return read_rows(file, self.head.columns, start, stop) if rows is None else rows
 
     def _look(self, at: Any) -> Any:
         with self._session.finishing() as file:
@@ -193,13 +194,14 @@ class VaultFile:
     # -- changes ---------------------------------------------------------------------------------
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Take rows that were checked: an array of `Columns.dtype`."""
-        if len(rows):
-            self._waiting.append(rows)
-            self.rows += len(rows)
-        if len(self._waiting) >= _MOST_PARTS:
-            # Rows that come one by one are looked for, and written, as one array.
-            self._waiting = [np.concatenate(self._waiting)]
+        """Take rows that were checked: of `Columns.dtype`, or scalar floats as (rows, columns)."""
+        self._waiting.append(rows)
+        self.rows += len(rows)
+
+    def append_row(self, data: bytes) -> None:
+        """Take one row that was checked, as it lies in memory. Not where there are texts."""
+        self._waiting.append_row(data)
+        self.rows += 1
 
     def add_parameters(self, texts: Mapping[str, str]) -> None:
         """Take parameters, whose names are new."""
@@ -242,10 +244,8 @@ class VaultFile:
         dataset = file[DATASET]
         dataset.attrs.modify("Modification Time", np.float64(now))
         dataset.attrs.modify("Access Time", np.float64(now))
-        if self._waiting:
-            dtype = file_dtype(self.head.columns)
-            dataset.resize((self.rows,))
-            dataset[self._stored :] = np.concatenate(self._waiting).astype(dtype)
+        if self._waiting.count:
+            write_rows(file, self.head.columns, self._stored, self._waiting)
         for name, text in self._new_parameters.items():
             dataset.attrs[PARAMETER + name] = text
         if self._new_comments:
@@ -260,7 +260,8 @@ class VaultFile:
         if self._comments is not None:
             self._comments += self._new_comments
         self._commented = self._commented or bool(self._new_comments)
-        self._waiting, self._new_parameters, self._new_comments = [], {}, []
+        self._waiting = Waiting(self._waiting.dtype)
+        self._new_parameters, self._new_comments = {}, []
 
     def renumber(self, lsn: int) -> None:
         """Say that the file reaches to entry `lsn`: its journal is gone, and a new one has begun.

@@ -44,7 +44,7 @@ VERSIONS: dict[tuple[str, bool], tuple[int, int, int]] = {
 }
 """Version by (whose numbers, extended)."""
 
-CHUNK_BYTES = 8192
+CHUNK_BYTES = 32 << 10
 """Bytes of rows in a chunk: small, since a checkpoint writes the last one again."""
 
 _DAMAGED = (KeyError, IndexError, ValueError, TypeError, BadArgument)
