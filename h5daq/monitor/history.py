@@ -81,7 +81,8 @@ class History:
         """Longer stretches, so that half as many suffice."""
         entries = self._entries()
         span = max(self._times) - min(self._times)
-        self._stretch = max(2.0 * self._stretch, 2.0 * span / self._most)
+        # Twice what would just fit: as many entries as may be span one gap less.
+        self._stretch = max(2.0 * self._stretch, 2.0 * span / (self._most - 1))
         self._clear()
         for time, low, high, rises in entries:
             self._take(time, low, high, bool(rises))
