@@ -231,7 +231,7 @@ def test_a_repeated_request_is_answered_and_not_done_again_also_by_the_next_writ
     assert anna.add(1, number=1001).result is None
     assert anna("new", name="scan", number=1000, **SIMPLE) == made
     ben = meet(again, "ben")
-    assert ben("dir") == [[], ["00001 - scan"]]
+    assert ben("dir") == [["run"], ["00001 - scan"]]
     ben("open", name=1)
     assert ben.rows() == [1.0]
 
