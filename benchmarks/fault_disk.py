@@ -113,16 +113,19 @@ class Breakable(Mount):
         good = bool(self.device) and (self._made() if image is None else self._checked())
         self.real = good and self._run("mount", "-o", "errors=remount-ro", self.device)
         # In many containers /sys is read-only, for root as well.
-        if self.real and not os.access(self._trigger, os.W_OK):
+        if self.real and image is None and not os.access(self._trigger, os.W_OK):
             self.close()
 
     @property
     def _trigger(self) -> Path:
         return Path("/sys/fs/ext4", Path(self.device).name, "trigger_fs_error")
 
-    def break_down(self) -> None:
-        """Have the kernel find an error in it."""
-        self._trigger.write_text("1")
+    def break_down(self) -> bool:
+        """Have the kernel find an error in it; False where /sys can't be written."""
+        with suppress(OSError):
+            self._trigger.write_text("1")
+            return True
+        return False
 
     def mended(self, path: Path) -> Breakable:
         """What an operator gets who copies the whole disk, checks the copy and mounts it."""

@@ -20,6 +20,11 @@ from h5daq.config import load
 ROOT = Path(h5daq.__file__).parents[1]
 
 
+def _heed_interrupts():
+    # A shell has its background jobs ignore them, and what they start inherits that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def begun(folder, *words):
     """A process in `folder`, as a person would start it there, and end it with Ctrl-C."""
@@ -28,6 +33,7 @@ def begun(folder, *words):
         process = subprocess.Popen(
             [sys.executable, *words], cwd=folder, stdin=subprocess.DEVNULL,
             stdout=said, stderr=said, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            preexec_fn=_heed_interrupts,
         )  # fmt: skip
     try:
         yield process

@@ -123,7 +123,9 @@ def test_a_file_system_that_becomes_read_only_under_the_writer_keeps_what_was_co
         daemon._options |= {"stuck_timeout": 1.0, "segment_bytes": 1 << 20}
         daemon.start()
         wait_until(lambda: rows(daemon) > 100)
-        disk.break_down()
+        if not disk.break_down():
+            daemon.stop()
+            pytest.skip("needs a /sys that can be written")
         wait_until(lambda: os.strerror(errno.EROFS) in daemon.status()["writer"]["trouble"])
         committed = rows(daemon)
         assert "can't be finished" in daemon.stop()

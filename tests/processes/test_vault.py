@@ -365,6 +365,6 @@ def test_a_journal_entry_whose_dataset_was_moved_away_is_put_aside(begin, meet, 
     writer.kill()
     (tmp_path / "00001 - scan.hdf5").rename(tmp_path / "moved")
     ben = meet(begin(), "ben")
-    assert ben("dir") == [[], []]
+    assert ben("dir") == [["run"], []]
     aside = [p.read_bytes() for p in (tmp_path / ".h5daq" / "refused").glob("vault-*")]
     assert "add" in [decode_record(message).verb for message in aside]
