@@ -333,6 +333,8 @@ def test_a_real_run_is_seen_with_values_curve_and_log_and_the_pause_key_pauses_a
         async with followed(daemon.endpoints["requests"], daemon.keys) as pilot:
             await until(pilot, lambda: "stalls" in seen(pilot.app))
             await until(pilot, lambda: re.search("[\u2801-\u28ff]{3}", seen(pilot.app)))
+            # Rows are heard of before the status says what a job does.
+            await until(pilot, lambda: state(pilot.app, "tank") == "reading")
             text = seen(pilot.app)
             await press(pilot, "p")
             await until(pilot, lambda: state(pilot.app, "tank") == "paused")
