@@ -23,25 +23,29 @@ class Notebook:
 
     def run(self, code):
         """Run a cell; an error in it is one here."""
-        reply = self._client.execute_interactive(
-            code, store_history=False, timeout=PATIENCE, output_hook=lambda message: None
-        )
+        asked = self._client.execute(code, store_history=False)
+        reply = {"parent_header": {}}
+        while reply["parent_header"].get("msg_id") != asked:
+            reply = self._client.get_shell_msg(timeout=PATIENCE)
         assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
 
     def shown(self, holds):
-        """The next display whose text `holds` likes: text and SVG."""
+        """The next display that `holds` likes, by its text and its SVG; these two."""
         deadline, texts = time.monotonic() + PATIENCE, []
         while time.monotonic() < deadline:
-            try:
-                message = self._client.get_iopub_msg(timeout=1.0)
-            except queue.Empty:
-                continue
-            data = message["content"].get("data", {})
+            data = self._next()["content"].get("data", {})
             if "image/svg+xml" in data:
-                texts.append(data["text/plain"])
-                if holds(texts[-1]):
-                    return texts[-1], data["image/svg+xml"]
+                found = data["text/plain"], data["image/svg+xml"]
+                if holds(*found):
+                    return found
+                texts.append(found[0])
         raise AssertionError(f"not shown; the last of {len(texts)}: {texts[-1:]}")
+
+    def _next(self):
+        try:
+            return self._client.get_iopub_msg(timeout=1.0)
+        except queue.Empty:
+            return {"content": {}}
 
 
 @pytest.fixture

@@ -26,25 +26,39 @@ def newest(text):
     return int(found[1]) if found else -1
 
 
+def points(drawn):
+    """How many points the first curve has."""
+    found = re.search(r'points="([^"]*)"', drawn)
+    return len(found[1].split()) if found else 0
+
+
 def test_a_plot_begins_with_the_rows_that_are_there_goes_on_and_ends_with_the_run(
     notebook, tmp_path, wait_until
 ):
-    numbers = itertools.count()
+    numbers, place = itertools.count(), f"directory={str(tmp_path)!r}"
     job = h5daq.DAQJob("tank/t", "n", lambda: next(numbers), read_mode="trigger", units=["K"])
     with h5daq.DAQDaemon(job, directory=tmp_path) as daemon:
         daemon.job_command("tank/t", "trigger", 20)
         wait_until(lambda: daemon.job_rows("tank/t") == 20)
         daemon.flush()
-        notebook.run(f"import h5daq; plot = h5daq.live('tank', directory={str(tmp_path)!r})")
-        notebook.run("plot.stop()")
-        notebook.run(f"plot = h5daq.live('tank/t/n', directory={str(tmp_path)!r})")
-        _, drawn = notebook.shown(lambda text: text.startswith("tank/t/n [K] = 19"))
-        assert len(re.search(r'points="([^"]*)"', drawn)[1].split()) == 20
+        notebook.run(f"import h5daq; plot = h5daq.live(['tank/t/n', 'tank/p'], {place})")
+        text, _ = notebook.shown(lambda text, drawn: points(drawn) == 20)
+        assert text.splitlines()[0] == "tank/t/n [K] = 19"
+        assert "waiting for tank/p; jobs that are known: tank/t" in text
         job.trigger_read()
-        notebook.shown(lambda text: text.startswith("tank/t/n [K] = 20"))
-    text, _ = notebook.shown(lambda text: text.endswith("the run has ended"))
-    assert newest(text) == 20
+        notebook.shown(lambda text, drawn: newest(text) == 20 and points(drawn) == 21)
+    notebook.shown(lambda text, drawn: text.endswith("the run has ended") and points(drawn) == 21)
     notebook.run("plot._thread.join(); assert not plot.running")
+
+
+def test_a_plot_of_a_whole_job_is_stopped_and_the_last_drawing_stays(notebook, tmp_path):
+    job = h5daq.DAQJob("a", ["x", "y"], lambda: (1.0, 2.0), read_period=0.05)
+    with h5daq.DAQDaemon(job, directory=tmp_path):
+        notebook.run(f"import h5daq; plot = h5daq.live('a', directory={str(tmp_path)!r})")
+        notebook.shown(lambda text, drawn: "a/x = 1" in text and "a/y = 2" in text)
+        notebook.run("plot.stop(); assert not plot.running")
+        _, drawn = notebook.shown(lambda text, drawn: text.endswith("stopped"))
+    assert drawn.count("<polyline") >= 2
 
 
 @pytest.mark.parametrize("how", ["shut down", "killed"])
@@ -52,9 +66,9 @@ def test_a_daemon_ends_in_order_with_its_kernel_and_no_committed_row_is_missing(
     notebook, tmp_path, wait_until, how
 ):
     notebook.run(DAEMON)
-    seen = newest(notebook.shown(lambda text: newest(text) > 50)[0])
+    seen = newest(notebook.shown(lambda text, drawn: newest(text) > 50)[0])
     notebook.manager.interrupt_kernel()  # the key beside it: the run goes on
-    seen = newest(notebook.shown(lambda text: newest(text) > seen + 50)[0])
+    seen = newest(notebook.shown(lambda text, drawn: newest(text) > seen + 50)[0])
     if how == "killed":
         os.kill(notebook.manager.provisioner.pid, signal.SIGKILL)
     else:
