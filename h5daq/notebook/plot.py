@@ -37,7 +37,7 @@ FRAME_SECONDS = 0.25
 SHARE = 10.0
 """Of the time, at most one part in so many goes into drawing."""
 
-QUIET_SECONDS = 2.5
+QUIET_SECONDS = 1.5
 """A writer beats once a second; after so long without one the files are asked for the run's end."""
 
 GONE_SECONDS = 30.0

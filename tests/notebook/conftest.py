@@ -1,5 +1,6 @@
 """A real kernel, as JupyterLab and VS Code start one, and what it shows."""
 
+import contextlib
 import os
 import queue
 import shutil
@@ -48,15 +49,15 @@ class Notebook:
             return {"content": {}}
 
 
-@pytest.fixture
-def notebook(tmp_path):
+@contextlib.contextmanager
+def kernel(folder):
     jupyter = pytest.importorskip("jupyter_client")
     pytest.importorskip("ipykernel")
     # Its sockets are files, whose paths must be short.
     place = tempfile.mkdtemp(prefix="nb")
     manager = jupyter.KernelManager(transport="ipc", connection_file=f"{place}/kernel.json")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path / "ipython")}
-    manager.start_kernel(env=environment, cwd=str(tmp_path))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")}
+    manager.start_kernel(env=environment, cwd=str(folder))
     client = manager.blocking_client()
     client.start_channels()
     try:
@@ -66,3 +67,10 @@ def notebook(tmp_path):
         client.stop_channels()
         manager.shutdown_kernel(now=True)
         shutil.rmtree(place)
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """A notebook in `tmp_path`."""
+    with kernel(tmp_path) as notebook:
+        yield notebook
