@@ -32,6 +32,7 @@ change of an HDF5 file is a transaction. Read from top to bottom, this is the pa
     ├── vaultclient   a context of the Data Vault, from a client's side
     ├── files         for people with files: open a recording, export, verify
     ├── monitor       one picture of a running system, and ways to look at it
+    ├── notebook      a live plot in Jupyter
     ├── launcher      several machines by one configuration: hosts, ssh, clocks
     ├── daemon        DAQDaemon: starts, watches and stops writer and workers
     ├── logs          messages of all processes in one place
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from h5daq.jobs.extern import DAQJobExtern
     from h5daq.jobs.job import DAQJob
     from h5daq.logs import setup_logging
+    from h5daq.notebook import live
     from h5daq.storage.transaction import recover, transaction
     from h5daq.vault.browse import Vault
 
@@ -135,6 +137,7 @@ __all__ = [
     "WireError",
     "__version__",
     "connect",
+    "live",
     "open",
     "recover",
     "setup_logging",
@@ -149,6 +152,7 @@ _HOME = {
     "DAQJob": "h5daq.jobs.job",
     "DAQJobExtern": "h5daq.jobs.extern",
     "connect": "h5daq.client",
+    "live": "h5daq.notebook",
     "open": "h5daq.files",
     "recover": "h5daq.storage.transaction",
     "setup_logging": "h5daq.logs",

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from h5daq.errors import ConfigError
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.picture import Picture
+from h5daq.monitor.thin import as_image, as_lines, averaged, envelope, real
 from h5daq.monitor.web import Gate, Place, new_token
 from h5daq.monitor.web.news import Happenings, News
 from h5daq.monitor.web.summary import job_facts, run_facts
-from h5daq.monitor.web.thin import as_image, as_lines, averaged, envelope, real
 from h5daq.monitor.web.traces import Track, Tracks
 
 FLOATS = st.floats(-1e6, 1e6)

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from h5daq.monitor.thin import Floats
 
 __all__ = ["Floats", "Track", "Tracks", "as_number"]
-
-Floats = NDArray[np.float64]
 
 POINTS = 1200
 """Rows of a job that are kept: a minute at the most that signals tell."""

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from h5daq.client import Client
 from h5daq.errors import ContextLost, DatasetNotFound
+from h5daq.monitor.thin import envelope, real
 from h5daq.monitor.web.connection import Connection
 from h5daq.monitor.web.packed import doubles
 from h5daq.monitor.web.summary import plain
-from h5daq.monitor.web.thin import envelope, real
 from h5daq.monitor.web.traces import Floats
 from h5daq.monitor.web.views import Message, View, band, shown
 from h5daq.vaultclient import VaultContext

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from h5daq.monitor.thin import as_image, as_lines, averaged, envelope, real
 from h5daq.monitor.web.packed import doubles, singles
 from h5daq.monitor.web.sources import Sources
-from h5daq.monitor.web.thin import as_image, as_lines, averaged, envelope, real
 from h5daq.monitor.web.traces import Floats, Track
 
 __all__ = ["ArrayView", "Message", "TraceView", "View"]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from h5daq.monitor.web.traces import Floats
+__all__ = ["Floats", "as_image", "as_lines", "averaged", "envelope", "real"]
 
-__all__ = ["as_image", "as_lines", "averaged", "envelope", "real"]
+Floats = NDArray[np.float64]
 
 MOST_LINES = 16
 """Curves of one row that are told apart; of more, the row is an image."""
