@@ -98,7 +98,7 @@ def halt(directory, writer):
     """No row is under way any more: the getter has been asked in vain, and all are on disk."""
     (directory / "halt").touch()
     assert writer.serve((directory / "halted").exists)
-    assert writer.serve(lambda: writer.statuses[-1]["spooled"] == counted(directory))
+    assert writer.serve(lambda: full(writer).get("spooled") == counted(directory))
 
 
 def test_a_writer_away_for_longer_than_memory_lasts_misses_no_row(tmp_path, state, writer, start):

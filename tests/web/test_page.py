@@ -1,6 +1,7 @@
 """The page in a real browser, before a real run."""
 
 import json
+from contextlib import suppress
 
 import h5py
 import pytest
@@ -36,14 +37,26 @@ def choose(browser, name):
     browser.run(f"{item}.click()")
 
 
-def test_values_that_a_job_produced_appear_in_the_plot(run, browser):
+def read(path, look):
+    """What is found in a file, once it can be opened and anything is found."""
+    # The page's server reads it, too: a checkpoint may wait for that, and be written just now.
+    with suppress(OSError), h5py.File(path) as file:
+        return look(file)
+    return None
+
+
+def test_values_that_a_job_produced_appear_in_the_plot(run, browser, wait_until):
     seen(browser, run.server.url)
     browser.until(f"{COLUMN.format('T', 'x')}.length > 20")
     times, values = browser.run(f"[{COLUMN.format('T', 'x')}, {COLUMN.format('T', 'y0')}]")
     with h5daq.connect(directory=run.folder) as client:
         path = client.request("flush", timeout=60.0)["file"]
-    with h5py.File(path) as file:
-        written = dict(zip(file["tank/T"][:], file["tank/time"][:], strict=True))
+
+    def times_of(file):
+        found = dict(zip(file["tank/T"][:], file["tank/time"][:], strict=True))
+        return found if set(values) <= found.keys() else None
+
+    written = wait_until(lambda: read(path, times_of))
     assert values == sorted(set(values))
     for time, value in zip(times, values, strict=True):
         assert time / 1000 == pytest.approx(written[value], abs=1e-5)
@@ -63,7 +76,7 @@ def test_waveforms_waterfalls_and_images_are_drawn(run, browser):
     assert browser.run(f"[{image}.shape, {image}[0], {image}[599]]") == [[20, 30], 0, 19 * 29]
 
 
-def test_a_comment_typed_in_the_page_lands_in_the_file(run, browser):
+def test_a_comment_typed_in_the_page_lands_in_the_file(run, browser, wait_until):
     name = run.scan("commented")
     seen(browser, run.control)
     choose(browser, name)
@@ -74,14 +87,18 @@ def test_a_comment_typed_in_the_page_lands_in_the_file(run, browser):
     browser.until(
         "document.querySelector('#comments').innerText.includes('Ada: noise <b>gone</b>')"
     )
-    with h5py.File(run.stored(name)) as file:
-        said = [*file["DataVault"].attrs["Comments"], *file.get("Comments", ())]
-        assert [(bytes(user).decode(), bytes(text).decode()) for _, user, text in said] == [
-            ("Ada", "noise <b>gone</b> after 3 µs")
-        ]
+
+    def comments(file):
+        return [*file["DataVault"].attrs.get("Comments", ()), *file.get("Comments", ())]
+
+    path = run.stored(name)
+    said = wait_until(lambda: read(path, comments))
+    assert [(bytes(user).decode(), bytes(text).decode()) for _, user, text in said] == [
+        ("Ada", "noise <b>gone</b> after 3 µs")
+    ]
 
 
-def test_a_comment_on_a_job_lands_in_the_file_of_the_run(run, browser):
+def test_a_comment_on_a_job_lands_in_the_file_of_the_run(run, browser, wait_until):
     seen(browser, run.control)
     # By the tree, where the run is a directory and its jobs are datasets.
     for name in ("lab", "tank"):
@@ -92,10 +109,13 @@ def test_a_comment_on_a_job_lands_in_the_file_of_the_run(run, browser):
     browser.until("document.querySelector('#comments').innerText.includes('pump on')")
     with h5daq.connect(directory=run.folder) as client:
         path = client.request("flush", timeout=60.0)["file"]
-    with h5py.File(path) as file:
+
+    def comments(file):
         beside = file.get(".h5daq/Comments/tank/Comment", ())
-        said = [*file["tank"].attrs.get("Comments", ()), *beside]
-        assert [text if isinstance(text, str) else text.decode() for text in said] == ["pump on"]
+        return [*file["tank"].attrs.get("Comments", ()), *beside]
+
+    said = wait_until(lambda: read(path, comments))
+    assert [text if isinstance(text, str) else text.decode() for text in said] == ["pump on"]
 
 
 def test_rows_of_a_vault_dataset_are_plotted_as_they_are_added(run, browser):
