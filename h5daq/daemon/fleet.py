@@ -23,6 +23,7 @@ from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import WriterChild, cause_of_death
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.backoff import Backoff
+from h5daq.jobs.handler import call_handler
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.logs import log_remote
@@ -212,11 +213,7 @@ class Fleet:
     def _call_handlers(self) -> None:
         """Call the jobs' error handlers one after the other; their own failures are logged."""
         while (job := self._handlers.get()) is not None:
-            try:
-                if job.handle_error_function is not None:
-                    job.handle_error_function()
-            except Exception:
-                log.exception("job %s: its error handler failed", job.group)
+            call_handler(job)
 
     # -- stopping ------------------------------------------------------------------------------
 

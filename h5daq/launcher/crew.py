@@ -19,6 +19,7 @@ from h5daq.daemon.fates import Fates
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.writer_child import cause_of_death
 from h5daq.flow.closing import Closing
+from h5daq.jobs.handler import call_handler
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.starter import WorkerStarter
 from h5daq.transports.private import PrivateSockets, remove_abandoned
@@ -126,11 +127,7 @@ class Crew(Closing):
 
     def _call_handlers(self) -> None:
         while (job := self._handlers.get()) is not None:
-            try:
-                if job.handle_error_function is not None:
-                    job.handle_error_function()
-            except Exception:
-                log.exception("job %s: its error handler failed", job.group)
+            call_handler(job)
 
     # -- orders ----------------------------------------------------------------------------------
 

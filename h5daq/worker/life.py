@@ -24,6 +24,7 @@ from typing import Any
 
 from h5daq.flow.wire import encode
 from h5daq.jobs.collector import Collector
+from h5daq.jobs.handler import call_handler
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.orders import Orders
 from h5daq.jobs.pulse import Pulse
@@ -195,7 +196,7 @@ class Worker:
                 "reading-error", count=failure.streak, text=failure.text, handle=failure.handle
             )
         elif failure.handle:
-            _handle(self.job)
+            call_handler(self.job)
 
     def _status(self) -> dict[str, Any]:
         held = self.courier.figures()
@@ -306,11 +307,3 @@ def _close(job: DAQJob, reading: Reading) -> None:
         reading.close()
     except BaseException:
         log.exception("job %s: closing the getter failed", job.group)
-
-
-def _handle(job: DAQJob) -> None:
-    try:
-        if job.handle_error_function is not None:
-            job.handle_error_function()
-    except Exception:
-        log.exception("job %s: its error handler failed", job.group)
