@@ -17,10 +17,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numcodecs.fletcher32 import Fletcher32
 from numpy.typing import NDArray
 
 from h5daq.errors import ConfigError, ConfigKeyError
+from h5daq.storage.fletcher import SUM_BYTES, append_sum
 
 __all__ = ["Encoded", "Filters"]
 
@@ -30,6 +30,8 @@ Encoded = bytes | memoryview
 _KEYS = ("compression", "compression_opts", "shuffle", "fletcher32")
 _GZIP_DEFAULT = 4
 _ISAL_HIGHEST = 3
+_LARGE_BYTES = 256 << 10
+"""From here on a checksum takes longer than it takes to wake another thread."""
 
 try:
     from isal.isal_zlib import compress as _isal_compress
@@ -70,13 +72,18 @@ class Filters:
         self.level = self._gzip_level()
         self.direct = self.level is not None or self._compression is None
         self._deflate = _deflate(self.level)
-        self._checksum = Fletcher32()
         self._check()
 
-    @property
-    def slow(self) -> bool:
-        """Whether encoding is worth a thread of its own."""
-        return self.direct and self.level is not None
+    def slow(self, nbytes: int) -> bool:
+        """Whether encoding a block of so many bytes is worth handing it to another thread."""
+        if self.level is not None:
+            return self.direct
+        return self.direct and self.fletcher32 and nbytes >= _LARGE_BYTES
+
+    def room(self, nbytes: int) -> int:
+        """Bytes of a buffer for `encode`; 0 where it needs none, or the length isn't known."""
+        plain = self.level is None and self.fletcher32
+        return nbytes + SUM_BYTES if plain else 0
 
     def _gzip_level(self) -> int | None:
         wanted, options = self._compression, self._options
@@ -120,13 +127,15 @@ class Filters:
             options.update(compression=self._compression, compression_opts=self._options)
         return options
 
-    def encode(self, block: NDArray[Any]) -> Encoded:
+    def encode(self, block: NDArray[Any], buffer: NDArray[np.uint8] | None = None) -> Encoded:
         """A chunk as it stands in the file; thread-safe.
 
         Parameters
         ----------
         block : ndarray
             The whole chunk, C-contiguous.
+        buffer : ndarray, optional
+            Memory for the result, shape ``(room(block.nbytes),)``, where that isn't 0.
 
         Returns
         -------
@@ -139,7 +148,7 @@ class Filters:
         if self._deflate is not None:
             data = self._deflate(data)
         if self.fletcher32:
-            return bytes(self._checksum.encode(data))
+            return append_sum(data, buffer)
         return data
 
 

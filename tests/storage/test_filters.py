@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from h5daq.errors import ConfigError, ConfigKeyError
+from h5daq.storage import fletcher
 from h5daq.storage.filters import Filters
 
 DTYPES = st.sampled_from(["<f8", "<f4", "<f2", "<i8", "<i2", "|u1", "|b1", "<c16", "|S3"])
@@ -56,10 +57,25 @@ def test_without_any_filter_the_block_itself_is_written():
     assert np.shares_memory(np.frombuffer(filters.encode(block)), block)
 
 
-def test_deflate_alone_is_worth_a_thread():
-    assert Filters({"compression": "gzip"}).slow
-    assert not Filters({"shuffle": True}).slow
-    assert not Filters({"compression": "lzf"}).slow
+def test_deflate_and_checksums_of_large_blocks_are_worth_a_thread():
+    assert Filters({"compression": "gzip"}).slow(100)
+    assert not Filters({"shuffle": True}).slow(100)
+    assert Filters({"shuffle": True}).slow(1 << 20)
+    assert not Filters({"fletcher32": False}).slow(1 << 20)
+    assert not Filters({"compression": "lzf"}).slow(1 << 20)
+
+
+@pytest.mark.parametrize("function", [None, fletcher._of_numcodecs])
+def test_the_checksum_is_that_of_hdf5(function, monkeypatch):
+    if function is not None:
+        monkeypatch.setattr(fletcher, "_function", lambda: function)
+    for length in (1, 2, 3, 719, 720, 721, 100_001):
+        data = np.random.default_rng(length).integers(0, 256, length, "u1")
+        buffer = np.empty(length + fletcher.SUM_BYTES, "u1")
+        chunk = fletcher.append_sum(data.data, buffer)
+        with in_memory() as file:
+            file.create_dataset("x", data=data, chunks=(length,), fletcher32=True)
+            assert file["x"].id.read_direct_chunk((0,))[1] == bytes(chunk)
 
 
 def test_another_filter_is_left_to_hdf5():

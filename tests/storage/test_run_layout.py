@@ -112,19 +112,19 @@ def test_a_full_chunk_is_written_once_and_rows_wait_for_the_checkpoint(tmp_path,
     run_file.close()
 
 
-@pytest.mark.parametrize("level", [None, 1])
-def test_the_memory_of_a_batch_may_be_used_again_after_append(tmp_path, level):
-    compression = {"compression": level} if level else None
-    run_file, tank = create(tmp_path, compression=compression), job(chunk_length=16)
-    for first in range(0, 64, 32):
-        rows = sample_batch(tank, first, 32)
-        run_file.append(tank, rows)
-        for column in rows.columns:
-            column[:] = 0
+@pytest.mark.parametrize("compression", [None, {"compression": 1}, {"shuffle": True}])
+def test_large_chunks_go_through_other_threads_and_come_in_order(tmp_path, compression):
+    run_file = create(tmp_path, compression=compression)
+    blocks = np.random.default_rng(1).integers(0, 99, (40, 1 << 17), "i2")
+    schema = Schema((Column("time", np.dtype("<f8")), Column("y", np.dtype("<i2"), (1 << 17,))))
+    wave = job("wave", schema, chunk_length=1)
+    for first in range(0, 40, 8):
+        times = np.arange(first, first + 8.0)
+        run_file.append(wave, Batch("wave", 1, first, 8, (times, blocks[first : first + 8])))
     run_file.checkpoint(1)
     run_file.close()
     with h5py.File(tmp_path / "run.hdf5") as file:
-        check_rows(file["tank"], tank, 64)
+        np.testing.assert_array_equal(file["wave/y"][:], blocks)
 
 
 def test_a_full_disk_is_said_and_leaves_the_last_checkpoint(tmp_path, monkeypatch):

@@ -1,8 +1,10 @@
-"""Full chunks on their way to the file; deflate runs in threads of its own.
+"""Full chunks on their way to the file; deflate and large checksums run in threads of their own.
 
-Checksums and shuffling alone are faster than handing a block to another thread, so such chunks
-are written at once. Deflate is slower than all the rest together: its chunks are encoded by two
-threads (zlib and ISA-L let go of the interpreter) and written here, in the order they came.
+What is faster than handing a block to another thread is done and written at once. Deflate is
+slower than all the rest together, and the checksum of a large block takes as long as its way to
+the disk: such chunks are encoded by two threads (zlib, ISA-L and HDF5 let go of the interpreter)
+and written here, in the order they came. Their buffers are used again, for memory that the
+process never had costs more to touch than to copy into.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.storage.filters import Encoded
@@ -28,6 +31,7 @@ class _Work(NamedTuple):
     column: BinaryColumn
     chunk: int
     nbytes: int
+    buffer: NDArray[np.uint8] | None
     result: Future[Encoded]
 
 
@@ -39,6 +43,7 @@ class ChunkPool:
         self._work: deque[_Work] = deque()
         self._bytes = 0
         self._threads: ThreadPoolExecutor | None = None
+        self._spare: list[NDArray[np.uint8]] = []
 
     @property
     def file(self) -> h5py.File:
@@ -53,14 +58,14 @@ class ChunkPool:
 
     def put(self, column: BinaryColumn, index: int, block: NDArray[Any]) -> None:
         """Take a full chunk; it is in the file at the latest after `drain`."""
-        if not column.filters.slow:
+        filters, nbytes = column.filters, block.nbytes
+        if not filters.slow(nbytes):
             column.write(self.file, index, block, len(block))
             return
-        # A view belongs to a message, whose memory may be used again before its turn comes.
-        owned = block if block.base is None else block.copy()
-        result = self._pool().submit(column.filters.encode, owned)
-        self._work.append(_Work(column, index, owned.nbytes, result))
-        self._bytes += owned.nbytes
+        buffer = self._buffer(filters.room(nbytes))
+        result = self._pool().submit(filters.encode, block, buffer)
+        self._work.append(_Work(column, index, nbytes, buffer, result))
+        self._bytes += nbytes
         while self._bytes > _BYTES_IN_WORK or self._work[0].result.done():
             if not self._write_oldest():
                 return
@@ -92,9 +97,19 @@ class ChunkPool:
         work = self._work.popleft()
         self._bytes -= work.nbytes
         work.column.write_encoded(self.file, work.chunk, work.result.result())
+        if work.buffer is not None:
+            self._spare.append(work.buffer)
         return bool(self._work)
+
+    def _buffer(self, size: int) -> NDArray[np.uint8] | None:
+        """A spare one of that size, or a new one; spare ones of other sizes are let go."""
+        if not size:
+            return None
+        if self._spare and len(self._spare[-1]) != size:
+            self._spare.clear()
+        return self._spare.pop() if self._spare else np.empty(size, np.uint8)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(_THREADS, "h5daq-deflate")
+            self._threads = ThreadPoolExecutor(_THREADS, "h5daq-encode")
         return self._threads

@@ -169,7 +169,7 @@ class RunFile:
         job : JobHead
             The job; its group and datasets are made with its first rows.
         batch : Batch
-            The rows.
+            The rows. Large ones are read again until the next checkpoint, so they must not change.
         expected_rows : int, optional
             Rows expected in a few checkpoints, where that is known better than from `batch`.
 
