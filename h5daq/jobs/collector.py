@@ -45,6 +45,8 @@ class Collector:
         Counts the readings that failed beside others that were kept.
     batch_interval : float, optional
         Seconds that a row may wait for others; by default the job's.
+    copy : bool, optional
+        With False the columns of a batch are good until `ship` returns, and no longer.
 
     Attributes
     ----------
@@ -59,7 +61,10 @@ class Collector:
         ship: Ship,
         tally: Tally,
         batch_interval: float | None = None,
+        *,
+        copy: bool = True,
     ) -> None:
+        self._copy = copy
         self.taken = 0
         self.interval = job.batch_interval if batch_interval is None else batch_interval
         self._job, self._inc, self._next = job.group, inc, 0
@@ -151,9 +156,12 @@ class Collector:
             self._buffer.append(t, entries)
 
     def _ship_all(self) -> None:
-        while (batch := self._buffer.take(self._job, self._inc, self._next)) is not None:
+        while (batch := self._oldest()) is not None:
             if self._ship(batch):
                 self._next = batch.end
+
+    def _oldest(self) -> Batch | None:
+        return self._buffer.take(self._job, self._inc, self._next, copy=self._copy)
 
 
 def is_nothing(result: Any) -> bool:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
 import sys
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,7 +32,12 @@ _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 
 
 class Disk:
-    """The operating system's files. Stateless: descriptors are the caller's."""
+    """The operating system's files. Descriptors are the caller's."""
+
+    @functools.cached_property
+    def _behind(self) -> Executor:
+        # Two, so that the journal does not wait for the file, nor the file for the journal.
+        return ThreadPoolExecutor(2, "h5daq-behind")
 
     def real_path(self, path: Path) -> Path:
         """The absolute name of the file itself, where `path` is a link to it."""
@@ -83,7 +90,7 @@ class Disk:
 
     def write_behind(self, fd: int) -> WriteBehind:
         """What sends large sequential writes on their way early."""
-        return WriteBehind(fd)
+        return WriteBehind(fd, threads=self._behind)
 
     def truncate(self, fd: int, length: int) -> None:
         """Cut or extend (with zeros) to `length`."""

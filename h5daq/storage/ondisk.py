@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from h5daq.errors import FileBusy, FileDamaged, StorageError
@@ -140,6 +140,7 @@ class OnDisk:
         """Drop what lies beyond `length`."""
         if self.disk.size(self.fd) > length:
             self.disk.truncate(self.fd, length)
+            self._settle()
             self.behind.drop()
 
     def sync(self, length: int) -> None:
@@ -148,6 +149,7 @@ class OnDisk:
             self.disk.truncate(self.fd, length)
         if not self.durable:
             return
+        self._settle()
         try:
             self.disk.sync(self.fd)
         except OSError:
@@ -163,11 +165,23 @@ class OnDisk:
 
     def close(self) -> None:
         """Let go of the file."""
+        with suppress(OSError):
+            # Of bytes that nobody has synced and nobody will.
+            self.behind.finish()
         self.disk.close(self.fd)
 
     def damaged(self, what: str) -> FileDamaged:
         """An error about this file."""
         return FileDamaged(errno.EIO, what, str(self.path))
+
+    def _settle(self) -> None:
+        """Have nothing on its way behind our back."""
+        try:
+            self.behind.finish()
+        except OSError:
+            # Told once as well: the sync would find nothing wrong.
+            self.sync_failed = True
+            raise
 
     def _adopt(self, offset: int, raw: bytes, length: int) -> None:
         self.superblock = Superblock(offset, raw, length, False)

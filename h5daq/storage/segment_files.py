@@ -101,6 +101,9 @@ class SegmentFiles:
         with _named("a journal segment can't be recycled", segment.path):
             self.disk.rename(segment.path, spare)
         segment.released = True
+        with suppress(OSError):
+            # Who syncs the segment is told as well, by a descriptor of his own.
+            segment.behind.finish()
         self.disk.close(segment.behind_fd)
         self._retired.append(_Spare(spare, segment.fd))
 

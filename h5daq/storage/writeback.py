@@ -4,6 +4,8 @@ Left alone, the kernel gathers written pages until an fsync has to wait for all 
 them push everything else out of memory. Here each finished step of 16 MiB is started on its way
 to the disk at once; when the next step is full, the one before is waited for and its pages are
 given back. The fsync at the end then finds almost nothing to do, and the page cache stays small.
+A thread may do that, for the kernel takes its time to order and to give back: what it was told of
+failed writes is then raised at the next step, or by `finish`.
 
 It changes speed, never safety: an fsync is needed all the same. Where the system has no
 ``sync_file_range`` (it is Linux's own) nothing happens at all.
@@ -17,6 +19,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 
 __all__ = ["WriteBehind"]
 
@@ -39,16 +42,20 @@ class WriteBehind:
         A file opened for writing. It stays the caller's: it is never closed here.
     step : int, optional
         Bytes that are started together.
+    threads : Executor, optional
+        Where the kernel is called; without it that happens in `wrote`.
 
     Notes
     -----
-    Not thread-safe: `wrote` and `drop` come from one thread at a time. Only what lies past the
+    Not thread-safe: its methods are called by one thread at a time. Only what lies past the
     furthest step is followed; pages rewritten further down wait for the caller's fsync.
     """
 
-    def __init__(self, fd: int, step: int = _STEP_BYTES) -> None:
+    def __init__(self, fd: int, step: int = _STEP_BYTES, threads: Executor | None = None) -> None:
         self._fd = fd
         self._step = step
+        self._threads = threads
+        self._pending: Future[None] | None = None
         self._range = _sync_file_range()
         # Below `dropped` the pages are gone, up to `started` they are on their way.
         self._dropped, self._started, self._end = 0, -1, 0
@@ -68,21 +75,47 @@ class WriteBehind:
         if self._end - self._started >= self._step:
             self._advance(_page(self._end))
 
+    def finish(self) -> None:
+        """Wait for the thread; to be called before a sync, and before the descriptor is closed.
+
+        Raises
+        ------
+        OSError
+            As `wrote` does.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
     def drop(self) -> None:
         """Give the pages back and begin anew; to be called after an fsync, or after a truncation.
 
         Pages that are not on disk yet stay where they are.
+
+        Raises
+        ------
+        OSError
+            As `wrote` does, unless `finish` was called before.
         """
+        self.finish()
         if self._range is not None and self._end > self._dropped:
             self._give_back(self._dropped, self._end)
         self._dropped, self._started, self._end = 0, -1, 0
 
     def _advance(self, upto: int) -> None:
-        self._order(self._started, upto, _WRITE)
-        if self._started > self._dropped:
-            self._order(self._dropped, self._started, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
-            self._give_back(self._dropped, self._started)
+        self.finish()
+        steps = (self._dropped, self._started, upto)
         self._dropped, self._started = self._started, upto
+        if self._threads is None:
+            self._move(*steps)
+        else:
+            self._pending = self._threads.submit(self._move, *steps)
+
+    def _move(self, dropped: int, started: int, upto: int) -> None:
+        self._order(started, upto, _WRITE)
+        if started > dropped:
+            self._order(dropped, started, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+            self._give_back(dropped, started)
 
     def _order(self, begin: int, end: int, flags: int) -> None:
         if self._range is None or self._range(self._fd, begin, end - begin, flags) == 0:

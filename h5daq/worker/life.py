@@ -91,7 +91,7 @@ class Worker:
             on_failure=self._courier_failed,
         )  # fmt: skip
         self._collector = Collector(
-            self.job, self.inc, self.courier.ship, self.tally, spec.batch_interval
+            self.job, self.inc, self.courier.ship, self.tally, spec.batch_interval, copy=False
         )
 
     def run(self) -> int:

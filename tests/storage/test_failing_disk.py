@@ -5,6 +5,7 @@ import os
 import shutil
 
 import h5py
+import numpy as np
 import pytest
 
 from h5daq.errors import FileDamaged, StorageError
@@ -15,6 +16,7 @@ from h5daq.storage.lock import DirectoryLock
 from h5daq.storage.redo import redo_path
 from h5daq.storage.segment_disk import SegmentDisk
 from h5daq.storage.transaction import TransactionFile, recover
+from h5daq.storage.writeback import WriteBehind
 
 
 class Failing(SegmentDisk):
@@ -147,3 +149,28 @@ def test_directories_that_are_made_are_synced_in_those_above_them(tmp_path, disk
     (tmp_path / "file").touch()
     with pytest.raises(OSError):
         Disk().make_directory(tmp_path / "file")
+
+
+class LosesWrites(WriteBehind):
+    """Is told by the kernel, in its thread, of a write that failed; the fsync then is not."""
+
+    def _move(self, *steps):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_commit_fails_when_only_the_write_behind_was_told_of_a_lost_write(tmp_path):
+    class Losing(Disk):
+        def write_behind(self, fd):
+            return LosesWrites(fd, 64 << 10, self._behind)
+
+    target = TransactionFile(tmp_path / "a.h5", create=True)
+    target.begin()["x"] = 1
+    target.commit()
+    target.close()
+    target = TransactionFile(tmp_path / "a.h5", disk=Losing())
+    target.begin()["y"] = np.ones(65 << 10, np.uint8)
+    with pytest.raises(StorageError, match="Input/output error"):
+        target.commit()
+    target.close()
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert list(file) == ["x"]

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,25 @@ def test_a_file_system_without_it_is_left_in_peace_after_the_first_refusal(fd: i
         behind.wrote(step * _STEP, _STEP)
     behind.drop()
     assert len(orders) == 1
+
+
+def test_a_thread_orders_the_same_in_the_same_order(fd: int) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        behind = WriteBehind(fd, _STEP, threads)
+        orders = _recorded(behind)
+        for step in range(3):
+            behind.wrote(step * _STEP, _STEP)
+        behind.finish()
+    starts = [(0, _STEP, 2), (_STEP, _STEP, 2), (0, _STEP, 7), (2 * _STEP, _STEP, 2)]
+    assert orders == [*starts, (_STEP, _STEP, 7)]
+
+
+@pytest.mark.parametrize("told", ["wrote", "finish", "drop"])
+def test_what_a_thread_was_told_of_a_failed_write_is_raised_once(fd: int, told: str) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        behind = WriteBehind(fd, _STEP, threads)
+        _recorded(behind, -1, errno.EIO)
+        behind.wrote(0, _STEP)
+        with pytest.raises(OSError, match="write-behind"):
+            behind.wrote(_STEP, _STEP) if told == "wrote" else getattr(behind, told)()
+        behind.finish()
