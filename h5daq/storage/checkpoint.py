@@ -188,6 +188,10 @@ class Builder:
             run_file.apply_pending()
         self._unapplied = {path for path in self._unapplied if still_waits(path)}
 
+    def overdue(self) -> bool:
+        """Whether a finished checkpoint waits for no reader any more, but for the next one."""
+        return any(run_file.overdue() for run_file in self._files.values())
+
     def watch(self, paths: Iterable[Path]) -> None:
         """Apply what waits in these files, too, as soon as their readers let go of them."""
         self._unapplied |= set(paths)

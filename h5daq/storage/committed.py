@@ -200,6 +200,12 @@ class CommittedFile:
             if alone:
                 self.on_disk.share()
 
+    def readers_gone(self) -> bool:
+        """Whether nobody else has the file open at this moment."""
+        alone = self.on_disk.lock_alone()
+        self.on_disk.share()
+        return alone
+
     def rename(self, new: Path) -> None:
         """Move file and log to a new name; recovery finds the log also after a crash between."""
         disk, old = self.on_disk.disk, self.path

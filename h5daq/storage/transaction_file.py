@@ -232,6 +232,19 @@ class TransactionFile:
             log.error("%s: a finished transaction waits: %s", self.path, error)
             return False
 
+    def overdue(self) -> bool:
+        """Whether a waiting transaction has outstayed its readers: only the open one is in its way.
+
+        Raises
+        ------
+        FileBusy
+            If a foreign writer has come in.
+        """
+        store = self._store
+        if isinstance(store, NewFile) or not store.pending or self._file is None:
+            return False
+        return store.readers_gone()
+
     def rename(self, new_path: str | PathLike[str]) -> None:
         """Give the file another name, with what waits for it.
 

@@ -147,14 +147,23 @@ class Store(threading.Thread):
             self._recover(error)
 
     def _advance(self) -> None:
+        self._see_readers_out()
+        if not self._ready() and not self._is_due():
+            return
         with self._changed:
             target, self._bytes = self._target, 0
         self._follow(target)
         if self._is_due():
             self._checkpoint()
         self._builder.release()
-        if self._builder.pending:
-            self._builder.apply_pending()
+
+    def _see_readers_out(self) -> None:
+        """Bring in what waited for readers who have gone; by a checkpoint once more has begun."""
+        if not self._builder.pending:
+            return
+        self._builder.apply_pending()
+        if self._builder.overdue():
+            self._due = time.monotonic()
 
     def _follow(self, target: int) -> None:
         """Bring in what is committed, in steps with a checkpoint after each.

@@ -95,6 +95,28 @@ def test_a_flush_that_comes_before_the_commit_waits_for_it_and_no_longer(running
     assert running.reached(lsn)
 
 
+@pytest.mark.parametrize(
+    ("stream_bytes", "seen"), [(1 << 30, [11.0, 12.0]), (1, [11.0, 12.0, 13.0])]
+)
+def test_a_checkpoint_that_waited_for_a_reader_is_seen_soon_after_it_has_gone(
+    bench, worker, wait_until, stream_bytes, seen
+):
+    bench.store._stream_bytes = stream_bytes
+    bench.store.start()
+    tank = worker()
+    bench.front.take(tank.hello(), tank.rows(11.0))
+    assert bench.flush()
+    with h5py.File(next(bench.directory.glob("*.h5"))):
+        bench.front.take(tank.rows(12.0))
+        assert bench.flush()
+        bench.front.take(tank.rows(13.0))
+        bench.store.committed(bench.front.journal.last, 1)
+        # In full flow the next transaction has begun by then.
+        wait_until(lambda: stream_bytes > 1 or bench.builder.lsn == bench.front.journal.last)
+        assert bench.builder.pending
+    wait_until(lambda: bench.values() == seen)
+
+
 def test_what_is_in_the_files_is_released_from_the_journal(running, worker):
     tank = worker()
     running.front.take(tank.hello(), tank.rows(11.0))

@@ -266,6 +266,10 @@ class RunFile:
         """Bring a waiting checkpoint into the file, if nobody holds it open any more."""
         return self._session.target.apply_pending()
 
+    def overdue(self) -> bool:
+        """Whether a checkpoint waits though its readers have gone, for another has begun."""
+        return self._session.target.overdue()
+
     def abort(self) -> None:
         """Give up everything since the last checkpoint, and the file with it."""
         self.close()
