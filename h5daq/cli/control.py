@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from h5daq.cli.launch import add_hosts, end_hosts, host_states, print_hosts
+from h5daq.cli.launch import add_hosts, ending_hosts, host_states, print_hosts
 from h5daq.cli.parser import (
     Arguments,
     Parser,
@@ -204,13 +204,14 @@ def _stop(args: Arguments) -> int:
 
 def _stop_all(args: Arguments) -> int:
     code = 0
-    try:
-        with client_of(args) as client:
-            client.request("ping", timeout=3.0)
-        code = _stop_writer(args)
-    except NoAnswer as error:
-        print(f"{error} The hosts are ended one by one.", file=sys.stderr)
-    return code if end_hosts(args) else 1
+    with ending_hosts(args) as end:
+        try:
+            with client_of(args) as client:
+                client.request("ping", timeout=3.0)
+            code = _stop_writer(args)
+        except NoAnswer as error:
+            print(f"{error} The hosts are ended one by one.", file=sys.stderr)
+        return code if end() else 1
 
 
 def _stop_writer(args: Arguments) -> int:

@@ -188,8 +188,8 @@ def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(command, l
     command("keys", "init", keys)
     command("keys", "add", "pi1", "--role", "worker", "--jobs", "one/a", "--keys", keys)
     lab.write_text(lab.read_text().replace("insecure = true", 'keys = "keys"'))
-    launcher = Launcher(load(lab), ssh_shells((str(ssh),)))
-    assert not launcher.check()
+    with Launcher(load(lab), ssh_shells((str(ssh),))) as launcher:
+        assert not launcher.check()
     assert set(launcher.failures) == {"pi1"}
     assert "does not cover one/b" in launcher.failures["pi1"]
 
