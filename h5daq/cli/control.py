@@ -25,10 +25,10 @@ from h5daq.cli.parser import (
     add_keys,
     given_keys,
 )
-from h5daq.client import Client, connect
 from h5daq.errors import NoAnswer
 
 if TYPE_CHECKING:
+    from h5daq.client import Client
     from h5daq.storage.last_run import LastRun
 
 __all__ = ["add", "add_connection", "client_of"]
@@ -97,6 +97,8 @@ def _add_order(subparsers: Subparsers, verb: str, summary: str) -> Parser:
 
 def client_of(args: Arguments) -> Client:
     """The running system that the options say, by the keys that they say."""
+    from h5daq.client import connect
+
     if getattr(args, "config", None):
         return _described(args)
     # A writer that is found by its directory says there whether it has keys, and where they are.
@@ -106,6 +108,7 @@ def client_of(args: Arguments) -> Client:
 
 def _described(args: Arguments) -> Client:
     """The writer that a configuration speaks of."""
+    from h5daq.client import connect
     from h5daq.config import load
     from h5daq.daemon.described import writer_address
 

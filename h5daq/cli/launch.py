@@ -10,7 +10,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ def _add_ssh(parser: Parser) -> None:
 
 
 def _launch(args: Arguments) -> int:
-    with _launcher(args.config, args.ssh, _silent if args.json else _say) as launcher:
+    with _launcher(args, _silent if args.json else _say, not args.dry_run) as launcher:
         if args.dry_run:
             return _plan(launcher, args)
         if args.attach:
@@ -150,7 +150,7 @@ def _words(post: Post) -> list[str]:
 
 def host_states(args: Arguments) -> tuple[dict[str, Any], dict[str, str]]:
     """What the hosts of ``--config`` say of themselves, and why some do not."""
-    with _launcher(args.config, args.ssh, _silent) as launcher:
+    with _launcher(args, _silent) as launcher:
         return launcher.states(), launcher.failures
 
 
@@ -160,7 +160,7 @@ def ending_hosts(args: Arguments) -> Iterator[Callable[[], bool]]:
 
     That says whether nothing does any more.
     """
-    with _launcher(args.config, args.ssh, _silent if args.json else _say) as launcher:
+    with _launcher(args, _silent if args.json else _say) as launcher:
         launcher.reach()
         yield launcher.end
 
@@ -199,15 +199,21 @@ def _clock(clock: dict[str, float] | None) -> str:
     return f", clock {text(clock['offset'], clock['error'])}"
 
 
-def _launcher(config: Path, ssh: str, tell: Tell) -> Launcher:
-    from h5daq.config import load
-    from h5daq.launcher.hand import ssh_shells
-    from h5daq.launcher.launcher import Launcher
+@contextmanager
+def _launcher(args: Arguments, tell: Tell, touch: bool = True) -> Iterator[Launcher]:
+    """The launcher of ``--config``, on the way to its hosts already, unless none is touched."""
+    from h5daq.launcher.ahead import Ahead
 
-    words = tuple(shlex.split(ssh))
+    words = shlex.split(args.ssh)
     if not words:
         raise ConfigError('--ssh needs a command, such as "ssh -F lab.ssh"')
-    return Launcher(load(config), ssh_shells(words), tell)
+    with Ahead(args.config, words) if touch else nullcontext() as ahead:
+        from h5daq.config import load
+        from h5daq.launcher.hand import ssh_shells
+        from h5daq.launcher.launcher import Launcher
+
+        with Launcher(load(args.config), ssh_shells(words, ahead), tell) as launcher:
+            yield launcher
 
 
 def _say(label: str, text: str) -> None:

@@ -73,6 +73,7 @@ def _may_begin(tether: Tether, config: Config, daemon: DAQDaemon) -> bool:
     """See that the keys are there, and wait for the launcher's word; False if it never comes."""
     from h5daq.launcher.keycheck import check_keys
 
+    daemon.warm()
     check_keys(config, "")
     return tether.may_begin(jobs=[job.group for job in daemon.jobs])
 

@@ -7,13 +7,14 @@ launching machine need not go to the host to find out.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5daq
 from h5daq.errors import ProcessFailed
 from h5daq.flow.closing import Closing
+from h5daq.launcher.ahead import Ahead
 from h5daq.launcher.parcel import pack_parcel
 from h5daq.launcher.posts import Post
 from h5daq.launcher.probe import Found, greet, least_difference, words_of
@@ -37,9 +38,10 @@ _LOAD_SECONDS = 660.0
 """A getter may take its time to import."""
 
 
-def ssh_shells(ssh: tuple[str, ...] = ("ssh",)) -> ShellOf:
-    """Posts by ssh, and those of this machine directly."""
-    return lambda post: SshShell(post.ssh, ssh) if post.ssh else LocalShell()
+def ssh_shells(ssh: Sequence[str] = ("ssh",), ahead: Ahead | None = None) -> ShellOf:
+    """Posts by ssh, perhaps on connections that were opened ahead; of this machine directly."""
+    opened = [ahead.take] if ahead is not None else []
+    return lambda post: SshShell(post.ssh, ssh, *opened) if post.ssh else LocalShell()
 
 
 class Hand(Closing):

@@ -11,8 +11,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import socket
 import tarfile
 from collections.abc import Iterable
+from hashlib import blake2b
 from pathlib import Path
 
 from h5daq.errors import StorageError
@@ -23,6 +25,7 @@ __all__ = [
     "LEFT_OUT",
     "config_in",
     "home_of",
+    "key_of",
     "pack_parcel",
     "stage",
     "unpack_parcel",
@@ -73,6 +76,20 @@ def _nobodys(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry
+
+
+def key_of(config: Path, name: str) -> str:
+    """Under which name this machine's configuration for a host is kept there.
+
+    Parameters
+    ----------
+    config : Path
+        The configuration, as a resolved path.
+    name : str
+        The host's name in it; empty for the writer.
+    """
+    where = f"{socket.gethostname()}\0{config}\0{name}"
+    return blake2b(where.encode(), digest_size=8).hexdigest()
 
 
 def home_of(key: str) -> Path:

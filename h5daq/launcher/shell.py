@@ -8,7 +8,7 @@ might be there to type one.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from h5daq.errors import ProcessFailed
@@ -71,6 +71,8 @@ class SshShell:
         As ssh takes it, such as ``daq@pi1`` or a name from ``~/.ssh/config``.
     ssh : sequence of str
         The program, with further options.
+    opened : callable, optional
+        Gives a connection that was opened ahead by a command, if there is one.
 
     Examples
     --------
@@ -78,8 +80,13 @@ class SshShell:
     "ssh daq@pi1 'uname -a'"
     """
 
-    def __init__(self, destination: str, ssh: Sequence[str] = ("ssh",)) -> None:
-        self.destination, self._ssh = destination, list(ssh)
+    def __init__(
+        self,
+        destination: str,
+        ssh: Sequence[str] = ("ssh",),
+        opened: Callable[[Sequence[str]], Talk | None] = lambda _command: None,
+    ) -> None:
+        self.destination, self._ssh, self._opened = destination, list(ssh), opened
 
     @property
     def program(self) -> list[str]:
@@ -89,7 +96,12 @@ class SshShell:
 
     def open(self, words: Sequence[str]) -> Talk:
         """Start a command there, by its login shell, which must be a POSIX one."""
-        return Talk([*self.program, "--", self.destination, shlex.join(words)])
+        command = self.command(words)
+        return self._opened(command) or Talk(command)
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """What is run here for it."""
+        return [*self.program, "--", self.destination, shlex.join(words)]
 
     def check(self, done: Done) -> None:
         """See whether there was a session."""

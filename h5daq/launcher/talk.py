@@ -126,6 +126,12 @@ class Talk(Closing):
             self._end(self._process)
         self._err.close()
 
+    def drop(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._process.kill()
+        self.close()
+
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
