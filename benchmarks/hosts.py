@@ -1,8 +1,8 @@
 """What a run over several machines costs: its start, its rows, a long cut, how true clocks are.
 
-The machines are network namespaces with an sshd each (root; see `host_site`), so all of them share
-the processors of this one, and their wall clocks are one and the same: what is measured of their
-offsets from the writer's is all error.
+The machines are network namespaces with an sshd each (root; see `tests.hosts.lab`), so all of them
+share the processors of this one, and their wall clocks are one and the same: what is measured of
+their offsets from the writer's is all error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.common import MIB, arguments, percentile, scratch, show
 from benchmarks.fault_site import until
-from benchmarks.host_site import HostSite, host_site, why_not
+from tests.hosts.lab.site import HostSite, host_site, why_not
 
 JOBS = 30
 WIDTH = 32768

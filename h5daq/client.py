@@ -84,6 +84,7 @@ class Client(Closing):
         self._link = ClientLink(endpoint, self.keys)
         self._courier: Courier | None = None
         self._vaults: WeakSet[VaultContext] = WeakSet()
+        self._given_up = False
 
     def request(self, verb: str, *, timeout: float = 10.0, **args: Any) -> Any:
         """Ask for something and wait for the answer.
@@ -137,7 +138,7 @@ class Client(Closing):
             try:
                 return decode_answer(self._link.request(frames, max(0.0, min(patience, left))))
             except NoAnswer as error:
-                if left <= patience or self._link.refusal(sure=True):
+                if left <= patience or self._given_up or self._link.refusal(sure=True):
                     why = self._link.refusal() or "is the writer running there?"
                     raise NoAnswer(
                         f"{request.verb}: no answer from {self.endpoint} within {timeout:.3g} s; "
@@ -192,6 +193,11 @@ class Client(Closing):
         vault = VaultContext(self._courier, self.endpoint, timeout=timeout, lease=lease)
         self._vaults.add(vault)
         return vault
+
+    def give_up(self) -> None:
+        """Have whoever waits for an answer get `NoAnswer` at once, before a `close`."""
+        self._given_up = True
+        self._link.give_up()
 
     def close(self) -> None:
         """Let go of the connection, and of its contexts of the vault."""

@@ -1,6 +1,8 @@
 """Keys on disk: their modes, which one is taken, and what is said when one can't be."""
 
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,6 +30,26 @@ def test_all_that_is_made_is_private_to_its_user(keys):
     names = {path.name for path in keys.path.iterdir()}
     assert names == {"writer.key", "operator.key", "pi.key", "allowed.toml"}
     assert {mode(path) for path in keys.path.iterdir()} == {0o600}
+
+
+def test_of_many_who_add_and_revoke_at_once_none_loses_what_another_did(keys):
+    path, begin, seen = keys.path, threading.Barrier(9), []
+
+    def change(number):
+        mine = KeyDirectory(path)
+        begin.wait()
+        for n in range(4):
+            mine.add(f"host-{number}-{n}", Role.WORKER, ["tank/*"])
+            seen.append(len(KeyDirectory(path).load()))  # as a writer: a whole list, at any time
+        mine.revoke(f"host-{number}-0")
+
+    with ThreadPoolExecutor(9) as pool:
+        changes = [pool.submit(change, number) for number in range(8)]
+        begin.wait()
+    assert [change.exception() for change in changes] == [None] * 8
+    kept = {f"host-{number}-{n}" for number in range(8) for n in (1, 2, 3)}
+    assert keys.load().keys() == {"operator", *kept}
+    assert min(seen) >= 2
 
 
 def test_a_key_file_has_the_pair_and_the_writer_it_trusts(keys):

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from h5daq.cli.launch import add_hosts, end_hosts, host_states, print_hosts
+from h5daq.cli.launch import add_hosts, ending_hosts, host_states, print_hosts
 from h5daq.cli.parser import (
     Arguments,
     Parser,
@@ -25,10 +25,10 @@ from h5daq.cli.parser import (
     add_keys,
     given_keys,
 )
-from h5daq.client import Client, connect
 from h5daq.errors import NoAnswer
 
 if TYPE_CHECKING:
+    from h5daq.client import Client
     from h5daq.storage.last_run import LastRun
 
 __all__ = ["add", "add_connection", "client_of"]
@@ -97,6 +97,8 @@ def _add_order(subparsers: Subparsers, verb: str, summary: str) -> Parser:
 
 def client_of(args: Arguments) -> Client:
     """The running system that the options say, by the keys that they say."""
+    from h5daq.client import connect
+
     if getattr(args, "config", None):
         return _described(args)
     # A writer that is found by its directory says there whether it has keys, and where they are.
@@ -106,6 +108,7 @@ def client_of(args: Arguments) -> Client:
 
 def _described(args: Arguments) -> Client:
     """The writer that a configuration speaks of."""
+    from h5daq.client import connect
     from h5daq.config import load
     from h5daq.daemon.described import writer_address
 
@@ -204,13 +207,14 @@ def _stop(args: Arguments) -> int:
 
 def _stop_all(args: Arguments) -> int:
     code = 0
-    try:
-        with client_of(args) as client:
-            client.request("ping", timeout=3.0)
-        code = _stop_writer(args)
-    except NoAnswer as error:
-        print(f"{error} The hosts are ended one by one.", file=sys.stderr)
-    return code if end_hosts(args) else 1
+    with ending_hosts(args) as end:
+        try:
+            with client_of(args) as client:
+                client.request("ping", timeout=3.0)
+            code = _stop_writer(args)
+        except NoAnswer as error:
+            print(f"{error} The hosts are ended one by one.", file=sys.stderr)
+        return code if end() else 1
 
 
 def _stop_writer(args: Arguments) -> int:

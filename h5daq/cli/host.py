@@ -12,7 +12,10 @@ from h5daq.errors import ConfigError
 
 if TYPE_CHECKING:
     from h5daq.config import Config
+    from h5daq.jobs.starter import WorkerStarter
+    from h5daq.launcher.agent import HostAgent
     from h5daq.launcher.place import Place
+    from h5daq.launcher.tether import Tether
 
 __all__ = ["add"]
 
@@ -45,21 +48,44 @@ def add(subparsers: Subparsers) -> None:
 
 def _host(args: Arguments) -> int:
     from h5daq.config import load
+    from h5daq.jobs.starter import WorkerStarter
     from h5daq.launcher.agent import HostAgent
     from h5daq.launcher.place import Place
+    from h5daq.launcher.tether import Tether
 
-    config = load(args.config)
-    name = _name(config, args.name)
-    if args.where:
-        print(Place(config.path, name).path)
-        return 0
-    stop = stop_on_signals()
-    with HostAgent(config, name, given_keys(args)) as agent:
-        _log(config, agent.place)
+    with Tether.found() as tether, tether.telling():
+        config = load(args.config)
+        name = _name(config, args.name)
+        if args.where:
+            print(Place(config.path, name).path)
+            return 0
+        with WorkerStarter() as starter:
+            if tether and not _may_begin(tether, config, name, given_keys(args), starter):
+                return 0
+            return _keep(HostAgent(config, name, given_keys(args), tether.say, starter))
+
+
+def _keep(agent: HostAgent) -> int:
+    """Run it to its end."""
+    name, stop = agent.name, stop_on_signals()
+    with agent:
+        _log(agent.config, agent.place)
         print(f"host {name}: {len(agent.crew.jobs)} jobs, log in {agent.place.log}", flush=True)
         whole = agent.run(stop)
     print(f"host {name}: ended" + ("" if whole else "; not all rows were handed over"), flush=True)
     return 0 if whole else 1
+
+
+def _may_begin(
+    tether: Tether, config: Config, name: str, keys: str | None, starter: WorkerStarter
+) -> bool:
+    """See that all is there, and wait for the launcher's word; False if it never comes."""
+    from h5daq.launcher.keycheck import check_keys
+
+    starter.warm()
+    jobs = [job.group for job in config.make_jobs(name)]
+    check_keys(config, name, keys)
+    return tether.may_begin(jobs=jobs)
 
 
 def _name(config: Config, given: str | None) -> str:

@@ -9,6 +9,8 @@ import argparse
 import json
 import shlex
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +19,23 @@ from h5daq.errors import ConfigError
 
 if TYPE_CHECKING:
     from h5daq.launcher.launcher import Launcher, Tell
+    from h5daq.launcher.posts import Post
 
-__all__ = ["add", "add_hosts", "end_hosts", "host_states", "print_hosts"]
+__all__ = ["add", "add_hosts", "ending_hosts", "host_states", "print_hosts"]
 
 _DETAILS = """\
 Looks at every host of the configuration at once: is it reached, is this h5daq there, can its
-getters be imported, is its clock right, is there room on its disk. Then starts the writer (here, or
-on writer.host) and on each host `h5daq host`, without a terminal and with a log of its own: they go
-on when the connection or this command ends. What runs already is left as it is, so the same
-command brings back a host that failed. Where writer.host was changed, hosts whose old writer is
-silent go to the new one; while it answers nothing is started, and what to do is said.
+getters be imported, are its keys there, is its clock right, is there room on its disk. Then lets
+the writer begin (here, or on writer.host) and on each host `h5daq host`, without a terminal and
+with a log of its own: they go on when the connection or this command ends. What runs already is
+left as it is, so the same command brings back a host that failed. Where writer.host was changed,
+hosts whose old writer is silent go to the new one; while it answers nothing is started, and what
+to do is said.
 
-ssh is the system's, without passwords: keys, agents, jump hosts and ~/.ssh/config count. A host
-needs Python with h5daq; the configuration and the modules in [hosts.X] sync are copied there before
-a start. Where logging out ends a user's processes, say there: loginctl enable-linger.
+ssh is the system's, without passwords: keys, agents, jump hosts and ~/.ssh/config count; there is
+one connection per host. A host needs Python with h5daq. The configuration and the modules in
+[hosts.X] sync are copied there before a start; large ones (above 1 MiB) by rsync, where both sides
+have it. Where logging out ends a user's processes, say there: loginctl enable-linger.
 
 Exit code 1: a host failed. Nothing is started then, unless --keep-going."""
 
@@ -71,11 +76,15 @@ def _add_ssh(parser: Parser) -> None:
 
 
 def _launch(args: Arguments) -> int:
-    launcher = _launcher(args.config, args.ssh, _silent if args.json else _say)
-    if args.dry_run:
-        return _plan(launcher, args)
-    if args.attach:
-        return _attach(launcher, args)
+    with _launcher(args, _silent if args.json else _say, not args.dry_run) as launcher:
+        if args.dry_run:
+            return _plan(launcher, args)
+        if args.attach:
+            return _attach(launcher, args)
+        return _start(launcher, args)
+
+
+def _start(launcher: Launcher, args: Arguments) -> int:
     sound = launcher.check()
     no_writer = launcher.posts[0].label in launcher.failures
     if not sound and (no_writer or launcher.idle or not args.keep_going):
@@ -112,7 +121,7 @@ def _plan(launcher: Launcher, args: Arguments) -> int:
         {
             "host": hand.post.label, "ssh": hand.post.ssh, "python": hand.post.python,
             "jobs": [*hand.post.jobs], "sync": [str(path) for path in hand.post.sync],
-            "by": hand.shell.shown([hand.post.python, "-m", "h5daq.launcher.there", "begin"]),
+            "by": hand.shell.shown([hand.post.python, "-m", "h5daq", *_words(hand.post)]),
         }
         for hand in launcher.hands
     ]  # fmt: skip
@@ -128,18 +137,32 @@ def _plan(launcher: Launcher, args: Arguments) -> int:
     return 0
 
 
+def _words(post: Post) -> list[str]:
+    """What runs on a host in the end; the path is that of its own copy."""
+    from h5daq.launcher.parcel import CONFIG
+
+    config = CONFIG if post.ssh else str(post.config)
+    return ["host", "--config", config, "--name", post.name] if post.name else ["run", config]
+
+
 # -- for status and stop ---------------------------------------------------------------------------
 
 
 def host_states(args: Arguments) -> tuple[dict[str, Any], dict[str, str]]:
     """What the hosts of ``--config`` say of themselves, and why some do not."""
-    launcher = _launcher(args.config, args.ssh, _silent)
-    return launcher.states(), launcher.failures
+    with _launcher(args, _silent) as launcher:
+        return launcher.states(), launcher.failures
 
 
-def end_hosts(args: Arguments) -> bool:
-    """End what still runs by ``--config``, everywhere; whether nothing does any more."""
-    return _launcher(args.config, args.ssh, _silent if args.json else _say).end()
+@contextmanager
+def ending_hosts(args: Arguments) -> Iterator[Callable[[], bool]]:
+    """On the way to all hosts of ``--config``; gives what ends all that still runs there.
+
+    That says whether nothing does any more.
+    """
+    with _launcher(args, _silent if args.json else _say) as launcher:
+        launcher.reach()
+        yield launcher.end
 
 
 def print_hosts(states: dict[str, Any], failures: dict[str, str]) -> None:
@@ -176,15 +199,21 @@ def _clock(clock: dict[str, float] | None) -> str:
     return f", clock {text(clock['offset'], clock['error'])}"
 
 
-def _launcher(config: Path, ssh: str, tell: Tell) -> Launcher:
-    from h5daq.config import load
-    from h5daq.launcher.hand import ssh_shells
-    from h5daq.launcher.launcher import Launcher
+@contextmanager
+def _launcher(args: Arguments, tell: Tell, touch: bool = True) -> Iterator[Launcher]:
+    """The launcher of ``--config``, on the way to its hosts already, unless none is touched."""
+    from h5daq.launcher.ahead import Ahead
 
-    words = tuple(shlex.split(ssh))
+    words = shlex.split(args.ssh)
     if not words:
         raise ConfigError('--ssh needs a command, such as "ssh -F lab.ssh"')
-    return Launcher(load(config), ssh_shells(words), tell)
+    with Ahead(args.config, words) if touch else nullcontext() as ahead:
+        from h5daq.config import load
+        from h5daq.launcher.hand import ssh_shells
+        from h5daq.launcher.launcher import Launcher
+
+        with Launcher(load(args.config), ssh_shells(words, ahead), tell) as launcher:
+            yield launcher
 
 
 def _say(label: str, text: str) -> None:

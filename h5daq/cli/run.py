@@ -16,6 +16,8 @@ from h5daq.errors import ConfigError, NoAnswer
 if TYPE_CHECKING:
     from h5daq.config import Config
     from h5daq.daemon import DAQDaemon
+    from h5daq.launcher.place import Place
+    from h5daq.launcher.tether import Tether
     from h5daq.monitor.picture import Picture
 
 __all__ = ["add", "look", "stop_on_signals", "until_stopped"]
@@ -42,27 +44,45 @@ def _run(args: Arguments) -> int:
     from h5daq.config import load
     from h5daq.daemon.described import make_daemon
     from h5daq.launcher.place import Place
+    from h5daq.launcher.tether import Tether
     from h5daq.logs import setup_logging
 
     if args.seconds is not None and not args.seconds > 0:
         raise ConfigError(f"--seconds {args.seconds:g} must be above 0")
-    config = load(args.config)
-    daemon = make_daemon(config, args.keys)
-    setup_logging(**config.logging_arguments())
-    stop = stop_on_signals()  # before the start: what has begun must be ended in order
-    with Place(config.path) as place:
-        print(daemon.start(), flush=True)
-        try:
-            place.take(
-                config=str(config.path), directory=str(config.directory), state="running",
-                writer=daemon.endpoints,
-            )  # fmt: skip
-            with _metrics(daemon, config):
-                until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
-        finally:
-            print(daemon.stop(), flush=True)
-        place.note(state="ended")
+    with Tether.found() as tether, tether.telling():
+        config = load(args.config)
+        daemon = make_daemon(config, args.keys)
+        if tether and not _may_begin(tether, config, daemon):
+            return 0
+        setup_logging(**config.logging_arguments())
+        stop = stop_on_signals()  # before the start: what has begun must be ended in order
+        with Place(config.path) as place:
+            print(daemon.start(), flush=True)
+            try:
+                _take(place, config, daemon)
+                tether.say("runs")
+                with _metrics(daemon, config):
+                    until_stopped(daemon, stop, args.seconds, quiet=args.quiet)
+            finally:
+                print(daemon.stop(), flush=True)
+            place.note(state="ended")
     return 0
+
+
+def _may_begin(tether: Tether, config: Config, daemon: DAQDaemon) -> bool:
+    """See that the keys are there, and wait for the launcher's word; False if it never comes."""
+    from h5daq.launcher.keycheck import check_keys
+
+    daemon.warm()
+    check_keys(config, "")
+    return tether.may_begin(jobs=[job.group for job in daemon.jobs])
+
+
+def _take(place: Place, config: Config, daemon: DAQDaemon) -> None:
+    place.take(
+        config=str(config.path), directory=str(config.directory), state="running",
+        writer=daemon.endpoints,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 from h5daq.cli.control import add_connection, client_of
 from h5daq.cli.parser import Arguments, Subparsers, add_command, add_json
-from h5daq.client import SIGNAL_KINDS, Signal, subscribe
 from h5daq.errors import NoAnswer
+
+if TYPE_CHECKING:
+    from h5daq.client import Signal
 
 __all__ = ["add"]
 
@@ -39,6 +42,8 @@ def add(subparsers: Subparsers) -> None:
 def _watch(args: Arguments) -> int:
     with client_of(args) as client:
         endpoint, keys = client.signals_endpoint, client.keys
+    from h5daq.client import SIGNAL_KINDS, subscribe
+
     kinds = args.kind or [*SIGNAL_KINDS, "alarm"]
     left = args.count
     with subscribe(

@@ -31,6 +31,7 @@ from h5daq.daemon.checks import (
 from h5daq.daemon.fleet import Fleet
 from h5daq.daemon.state import ask_status
 from h5daq.daemon.texts import started_text, stopped_text
+from h5daq.daemon.writer_child import Spare
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.rollover import Calendar, check_format
 from h5daq.jobs.job import DAQJob
@@ -173,12 +174,17 @@ class DAQDaemon:
         check_options(self._options)
         self._lock = threading.RLock()
         self._fleet: Fleet | None = None
+        self._spare: Spare | None = None
         self._file_name: str | None = None
         self._status: dict[str, Any] = {}
         for job in self.jobs:
             job._daemon = self
 
     # -- what a script does with it ------------------------------------------------------------
+
+    def warm(self) -> None:
+        """Have a process load what the writer needs; the next `start` takes less time then."""
+        self._spare = self._spare or Spare()
 
     def start(self, attrs: Mapping[str, Any] | None = None) -> str:
         """Start the writer and the workers.
@@ -203,7 +209,9 @@ class DAQDaemon:
         with self._lock:
             if self._fleet is not None:
                 return f"already running: {self.file_name}"
-            fleet = Fleet(self.jobs, self._settings({**self._attrs, **checked_attrs(attrs)}))
+            settings = self._settings({**self._attrs, **checked_attrs(attrs)})
+            spare, self._spare = self._spare, None
+            fleet = Fleet(self.jobs, settings, spare)
             try:
                 fleet.start()
             except BaseException:

@@ -20,7 +20,7 @@ from h5daq.client import Client
 from h5daq.daemon.fates import Fates
 from h5daq.daemon.locals import LocalKeys
 from h5daq.daemon.supervisor import Child, Process, Supervisor
-from h5daq.daemon.writer_child import WriterChild, cause_of_death
+from h5daq.daemon.writer_child import Spare, WriterChild, cause_of_death
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.backoff import Backoff
 from h5daq.jobs.handler import call_handler
@@ -54,10 +54,14 @@ class Fleet:
         Each gets a worker.
     settings : WriterSettings
         For the writer. Endpoints that are empty become private sockets.
+    spare : Spare, optional
+        A process for the first writer.
     """
 
-    def __init__(self, jobs: Sequence[DAQJob], settings: WriterSettings) -> None:
-        self.jobs = jobs
+    def __init__(
+        self, jobs: Sequence[DAQJob], settings: WriterSettings, spare: Spare | None = None
+    ) -> None:
+        self.jobs, self._spare = jobs, spare
         remove_abandoned()
         self._private = PrivateSockets()
         private: dict[str, Any] = {
@@ -122,7 +126,7 @@ class Fleet:
 
     def _open_writer(self) -> tuple[WriterChild, dict[str, Any], list[dict[str, Any]]]:
         try:
-            child = WriterChild(self.settings)
+            child = self._first_writer()
             return child, *child.wait_ready()
         except ConfigError as error:
             # Where any free port was asked for, another program may have the last one by now.
@@ -131,6 +135,10 @@ class Fleet:
             log.warning("%s; it moves to other ports", error)
         child = WriterChild(replace(self.settings, **self._asked_for))
         return child, *child.wait_ready()
+
+    def _first_writer(self) -> WriterChild:
+        spare, self._spare = self._spare, None
+        return WriterChild(self.settings, spare) if spare else WriterChild(self.settings)
 
     def _endpoints(self) -> dict[str, Any]:
         return {name: getattr(self.settings, name) for name in _ENDPOINTS}

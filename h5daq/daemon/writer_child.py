@@ -21,10 +21,22 @@ from h5daq.errors import H5daqError, ProcessFailed, StorageError
 from h5daq.flow.control import ControlDecoder, encode_control
 from h5daq.writer.settings import WriterSettings
 
-__all__ = ["WriterChild", "cause_of_death"]
+__all__ = ["Spare", "WriterChild", "cause_of_death"]
 
 _START_SECONDS = 600.0
 """A writer that recovers a long journal needs its time before it is ready."""
+
+
+class Spare:
+    """A process that loads what a writer needs, and waits to be told what to write.
+
+    It ends when nobody tells it.
+    """
+
+    def __init__(self) -> None:
+        self.pipe, theirs = socket.socketpair()
+        with theirs:
+            self.process = _popen(theirs)
 
 
 class WriterChild:
@@ -34,13 +46,13 @@ class WriterChild:
     ----------
     settings : WriterSettings
         Sent to the process.
+    spare : Spare, optional
+        A process that has been started already.
     """
 
-    def __init__(self, settings: WriterSettings) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = _popen(theirs)
-        self._pipe = ours
+    def __init__(self, settings: WriterSettings, spare: Spare | None = None) -> None:
+        spare = spare or Spare()
+        self._process, self._pipe = spare.process, spare.pipe
         self._decoder = ControlDecoder()
         self.closed = False
         self.send("settings", settings=settings.to_bytes())

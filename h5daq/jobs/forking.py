@@ -51,6 +51,15 @@ class NurseryLink:
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = _popen(theirs, entry)
+
+    def await_ready(self) -> None:
+        """Wait until it can fork.
+
+        Raises
+        ------
+        ProcessFailed
+            If it can't be started here; it is ended then.
+        """
         try:
             self._expect(lambda: 0 in self._answers, "start")
         except ProcessFailed:
@@ -58,6 +67,7 @@ class NurseryLink:
             raise
 
     def start(self, number: int) -> WorkerProcess:
+        """Fork a worker."""
         ours, theirs = socket.socketpair()
         try:
             return WorkerProcess(number, self._fork(number, theirs), ours, self)

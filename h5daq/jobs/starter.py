@@ -53,6 +53,12 @@ class WorkerStarter:
         process.send("spec", spec=spec)
         return process
 
+    def warm(self) -> None:
+        """Have the nursery load what workers need, while others do other things."""
+        if self._fork:
+            with self._lock:
+                self._nursery = self._nursery or NurseryLink(f"{WORKER}:serve")
+
     def close(self) -> None:
         """End the nursery."""
         with self._lock:
@@ -74,4 +80,5 @@ class WorkerStarter:
             self._nursery = None
         if self._nursery is None:
             self._nursery = NurseryLink(f"{WORKER}:serve")
+        self._nursery.await_ready()
         return self._nursery.start(number)

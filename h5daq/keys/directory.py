@@ -1,18 +1,20 @@
 """The writer's directory of keys: made once, then keys are added, revoked, and the list is read.
 
 The list is replaced as a whole, so that a writer that looks at it meanwhile reads the one before
-or the one after.
+or the one after; and by one at a time, so that of two who add a key neither loses the other's.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from h5daq.errors import ConfigError, StorageError
+from h5daq.errors import ConfigError, FileBusy, StorageError
 from h5daq.flow.allowlist import (
     WRITER,
     check_key,
@@ -22,6 +24,7 @@ from h5daq.flow.allowlist import (
     parse_keys,
 )
 from h5daq.flow.roles import Key, Role
+from h5daq.jobs.locks import try_lock
 from h5daq.keys.keyfile import (
     OPERATOR,
     SUFFIX,
@@ -39,6 +42,8 @@ __all__ = ["ALLOWED", "KeyDirectory"]
 
 ALLOWED = "allowed.toml"
 """Name of the allow-list."""
+
+_LOCK_SECONDS, _PAUSE_SECONDS = 30.0, 0.01
 
 
 class KeyDirectory:
@@ -100,15 +105,17 @@ class KeyDirectory:
             If the name is taken, or the key can't be.
         """
         check_key_name(name)
-        keys = self.load()
-        if name in keys:
-            raise ConfigError(f"there is a key {name!r} already; take another name, or revoke it")
         public, secret = make_pair() if public is None else (check_public(name, public), "")
         key = check_key(Key(name, public, role, tuple(jobs)))
-        parse_keys(format_keys([*keys.values(), key]))  # the same key under another name?
-        if secret:
-            save_keys(self._file(name), ClientKeys(name, public, secret, self.public))
-        self._save([*keys.values(), key])
+        with self._alone():
+            keys = self.load()
+            if name in keys:
+                mend = "take another name, or revoke it"
+                raise ConfigError(f"there is a key {name!r} already; {mend}")
+            parse_keys(format_keys([*keys.values(), key]))  # the same key under another name?
+            if secret:
+                save_keys(self._file(name), ClientKeys(name, public, secret, self.public))
+            self._save([*keys.values(), key])
         return key
 
     def revoke(self, name: str) -> Key:
@@ -119,14 +126,39 @@ class KeyDirectory:
         ConfigError
             If there is no such key.
         """
-        keys = self.load()
-        if name not in keys:
-            known = ", ".join(sorted(keys)) or "none"
-            raise ConfigError(f"no key {name!r} in {self.path / ALLOWED}; there are: {known}")
-        gone = keys.pop(name)
-        self._save(keys.values())
-        self._file(name).unlink(missing_ok=True)
+        with self._alone():
+            keys = self.load()
+            if name not in keys:
+                known = ", ".join(sorted(keys)) or "none"
+                raise ConfigError(f"no key {name!r} in {self.path / ALLOWED}; there are: {known}")
+            gone = keys.pop(name)
+            self._save(keys.values())
+            self._file(name).unlink(missing_ok=True)
         return gone
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the writer's key locked: nobody else changes the list between our two looks at it.
+
+        The kernel lets go of it when a process dies.
+        """
+        try:
+            lock = os.open(self._file(WRITER), os.O_RDWR)
+        except OSError as error:
+            self.load()  # where there are no keys that is said, and how to make them
+            raise StorageError(error.errno, f"{error.strerror}", str(self.path)) from error
+        try:
+            self._await(lock)
+            yield
+        finally:
+            os.close(lock)
+
+    def _await(self, lock: int) -> None:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not try_lock(lock):
+            if time.monotonic() > deadline:
+                raise FileBusy(f"{self.path}: somebody else has been changing it for a while")
+            time.sleep(_PAUSE_SECONDS)
 
     # -- reading -----------------------------------------------------------------------------
 

@@ -127,10 +127,12 @@ def check_mode(path: Path, bits: int, what: str, mend: str) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Make a file with the mode 0600; never over another one."""
+    """Make a file with the mode 0600, whole on disk; never over another one."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise ConfigError(f"{path} exists; move it away or take another name") from None
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from h5daq.daemon.described import check_reach, keys_of, spec_of
 from h5daq.errors import ConfigError
 from h5daq.flow.closing import Closing
 from h5daq.jobs.job import DAQJob
+from h5daq.jobs.starter import WorkerStarter
 from h5daq.launcher.crew import Crew
 from h5daq.launcher.place import Place
 from h5daq.launcher.tie import Tie
@@ -31,7 +33,9 @@ __all__ = ["HostAgent"]
 
 log = logging.getLogger("h5daq.host")
 
-_NOTE_SECONDS = 1.0
+Say = Callable[..., None]
+
+_NOTE_SECONDS, _LOOK_SECONDS = 1.0, 0.1
 _GRACE_SECONDS = 10.0
 """Beyond the drain timeout: for readings under way, and for goodbyes."""
 
@@ -50,6 +54,11 @@ class HostAgent(Closing):
         The host's name in it.
     keys : str, optional
         A key file, or a directory of them, in place of the configuration's.
+    say : callable, optional
+        Hears ``"runs"`` when a worker is started, and ``"meets"`` with the state of the `Tie` as
+        ``writer`` each time that the writer answers after a silence; from any thread.
+    starter : WorkerStarter, optional
+        One that is warm already.
 
     Raises
     ------
@@ -59,14 +68,18 @@ class HostAgent(Closing):
         If an agent for this host and configuration runs already.
     """
 
-    def __init__(self, config: Config, name: str, keys: str | None = None) -> None:
+    def __init__(
+        self, config: Config, name: str, keys: str | None = None, say: Say | None = None,
+        starter: WorkerStarter | None = None,
+    ) -> None:  # fmt: skip
         self.config, self.name, self._keys = config, name, keys
+        self._say: Say = say or (lambda _kind, **_fields: None)
         check_reach(config)
         jobs, shown = _jobs(config, name), keys_of(config, name, keys)
         self.place = Place(config.path, name)
         self._last = self.place.take(name=name, config=str(config.path), state="starting")
-        self.crew = Crew(jobs, self._spec)
-        self._tie = Tie(config, name, jobs[0].group, self._redirect, shown)
+        self.crew = Crew(jobs, self._spec, starter)
+        self._tie = Tie(config, name, jobs[0].group, self._redirect, shown, self._met)
         self._writer_at: dict[str, Any] = {}
         self._run: str | None = None
 
@@ -80,11 +93,14 @@ class HostAgent(Closing):
         """
         self._tie.start()
         self._await_orphans(stop)
-        self.crew.start()
+        self.crew.start(self._runs)
         self._note("running")
         log.info("host %s: reading %s", self.name, ", ".join(job.group for job in self.crew.jobs))
-        while not (stop.wait(_NOTE_SECONDS) or self.crew.ended or self._over()):
-            self._note("running")
+        noted = time.monotonic()
+        while not (stop.wait(_LOOK_SECONDS) or self.crew.ended or self._over()):
+            if time.monotonic() >= noted + _NOTE_SECONDS:
+                self._note("running")
+                noted = time.monotonic()
         self._end(stop)
         return self.crew.whole
 
@@ -110,6 +126,13 @@ class HostAgent(Closing):
     def _redirect(self, data: str, signals: str) -> None:
         self._writer_at = {"data": data, "signals": signals}
         self.crew.redirect(data, signals)
+
+    def _runs(self) -> None:
+        self._note("running")
+        self._say("runs")
+
+    def _met(self, state: dict[str, Any]) -> None:
+        self._say("meets", writer=state)
 
     def _note(self, state: str) -> None:
         # A full disk must not end a host's readings; the lock says that we live.

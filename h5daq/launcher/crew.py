@@ -39,17 +39,22 @@ class Crew(Closing):
         Each gets a worker.
     spec_of : callable
         Gives the `WorkerSpec` of a job; takes the job and the cause of its last worker's death.
+    starter : WorkerStarter, optional
+        One that is warm already.
     """
 
     def __init__(
-        self, jobs: Sequence[DAQJob], spec_of: Callable[[DAQJob, str], WorkerSpec]
+        self,
+        jobs: Sequence[DAQJob],
+        spec_of: Callable[[DAQJob, str], WorkerSpec],
+        starter: WorkerStarter | None = None,
     ) -> None:
         self.jobs = jobs
         self._spec_of = spec_of
         self._left_unasked = False
         self._codes: dict[str, Process] = {}
         self._handlers: queue.SimpleQueue[DAQJob | None] = queue.SimpleQueue()
-        self._starter = WorkerStarter()
+        self._starter = starter or WorkerStarter()
         remove_abandoned()
         self._private = PrivateSockets()
         self._fates = Fates(jobs, self._private.path)
@@ -59,8 +64,8 @@ class Crew(Closing):
         ]
         self._supervisor = Supervisor(self.children, cause_of_death)
 
-    def start(self) -> None:
-        """Start the workers.
+    def start(self, begun: Callable[[], None] = lambda: None) -> None:
+        """Start the workers; `begun` is called when there is one.
 
         Raises
         ------
@@ -68,8 +73,10 @@ class Crew(Closing):
             If no process can be started here at all.
         """
         threading.Thread(target=self._call_handlers, name="h5daq-handlers", daemon=True).start()
-        for child in self.children:
+        for number, child in enumerate(self.children):
             child.launch()
+            if number == 0:
+                begun()
         self._supervisor.start()
 
     def _starts(self, job: DAQJob) -> Callable[[str], Process]:

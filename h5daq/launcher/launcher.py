@@ -15,6 +15,7 @@ from typing import Any
 from h5daq.config import Config
 from h5daq.daemon.described import writer_address
 from h5daq.errors import H5daqError, ProcessFailed
+from h5daq.flow.closing import Closing
 from h5daq.launcher.hand import Hand, ShellOf, ssh_shells
 from h5daq.launcher.hostkeys import host_key
 from h5daq.launcher.posts import Post, posts_of
@@ -27,8 +28,8 @@ Tell = Callable[[str, str], None]
 _AT_ONCE = 32
 
 
-class Launcher:
-    """All posts of a configuration.
+class Launcher(Closing):
+    """All posts of a configuration; `close` lets go of the connections, and of nothing else.
 
     Parameters
     ----------
@@ -65,10 +66,20 @@ class Launcher:
         """The posts, the writer's first."""
         return [hand.post for hand in self.hands]
 
+    def reach(self) -> None:
+        """Be on the way to all posts; nobody waits for it."""
+        for hand in self.hands:
+            hand.reach()
+
+    def close(self) -> None:
+        """Let go of all connections; what was prepared and not begun is given up."""
+        self._each(self.hands, Hand.close)
+
     # -- starting --------------------------------------------------------------------------------
 
     def check(self) -> bool:
-        """Look at all hosts, and bring them what they need; whether all can be used."""
+        """Look at all hosts, and have all ready to begin there; whether all can be used."""
+        self.reach()
         self._each(self.hands, self._check)
         return not self.failures
 
@@ -154,6 +165,7 @@ class Launcher:
     def states(self) -> dict[str, dict[str, Any]]:
         """Per post: ``runs``, and what its ``record`` says; a post out of reach is a failure."""
         answers: dict[str, dict[str, Any]] = {}
+        self.reach()
         self._each(self.hands, lambda hand: answers.update({hand.post.label: hand.state()}))
         return {post.label: answers[post.label] for post in self.posts if post.label in answers}
 

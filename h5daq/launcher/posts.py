@@ -9,12 +9,12 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 from h5daq.config import Config
 from h5daq.daemon.described import check_reach
 from h5daq.errors import ConfigError
+from h5daq.launcher.parcel import key_of
 
 __all__ = ["Post", "is_here", "posts_of"]
 
@@ -59,8 +59,7 @@ class Post:
     @property
     def key(self) -> str:
         """Under which name its copy of the configuration is kept there."""
-        where = f"{socket.gethostname()}\0{self.config}\0{self.name}"
-        return blake2b(where.encode(), digest_size=8).hexdigest()
+        return key_of(self.config, self.name)
 
 
 def posts_of(config: Config) -> list[Post]:

@@ -1,102 +1,87 @@
-"""The first look at a host, by a few lines that any Python 3 runs: is h5daq there, and which?
+"""The first words on a host, in lines that any Python 3 runs: is h5daq there, and which?
 
-It asks nothing of h5daq, since it may not be there. The two clocks can be compared only as well as
-the command was fast: what is told is the least by which they differ.
+They ask nothing of h5daq, since it may not be there. Where it is the one that is here, the same
+process goes on as `h5daq.launcher.there`, so that a host is connected to once.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Any
 
+import h5daq
 from h5daq.errors import ProcessFailed
 from h5daq.launcher.shell import Shell
+from h5daq.launcher.talk import Talk
 
-__all__ = ["Found", "probe"]
-
-_MARK = "h5daq-probe:"
+__all__ = ["Found", "greet", "least_difference", "words_of"]
 
 _SCRIPT = """
-import json, os, platform, shutil, sys, time
-found = {"python": platform.python_version(), "machine": platform.node(), "h5daq": None, "why": ""}
+import json, sys
+sys.path[:] = [place for place in sys.path if place]
+found = {"python": "%d.%d.%d" % sys.version_info[:3], "h5daq": None, "why": ""}
 try:
     import h5daq
     found["h5daq"] = h5daq.__version__
 except Exception as error:
     found["why"] = "%s: %s" % (type(error).__name__, error)
-try:
-    places = [os.path.abspath(os.path.expanduser(place)) for place in ("~", *sys.argv[1:])]
-    while not os.path.exists(places[-1]):
-        places[-1] = os.path.dirname(places[-1])
-    found["free"] = min(shutil.disk_usage(place).free for place in places)
-except OSError:
-    found["free"] = None
-found["time"] = time.time()
-print("h5daq-probe:" + json.dumps(found))
+print("h5daq-answer:" + json.dumps(found))
+sys.stdout.flush()
+if found["h5daq"] == sys.argv[1] and sys.version_info >= (3, 11):
+    from h5daq.launcher.there import main
+    sys.exit(main(json.loads(sys.argv[2])))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is on a host.
+    """The Python of a host, and the h5daq in it.
 
     Attributes
     ----------
-    python, h5daq, machine : str
-        Versions (h5daq's is empty without it), and what the host calls itself.
+    python, h5daq : str
+        Versions; h5daq's is empty without it.
     why : str
         Why h5daq can't be imported.
-    free : int or None
-        Free bytes on the disk of the user's home, or of the files if there are less.
-    clock : float
-        The least by which its clock differs from ours; seconds, above zero if it is ahead.
     """
 
     python: str
     h5daq: str
-    machine: str
     why: str
-    free: int | None
-    clock: float
 
 
-def probe(shell: Shell, python: str, files: str = "", timeout: float = 30.0) -> Found:
-    """Look at a host.
+def words_of(python: str, **who: Any) -> list[str]:
+    """The command that greets, and then obeys in the name of a post."""
+    return [python, "-c", _SCRIPT, h5daq.__version__, json.dumps(who)]
+
+
+def greet(shell: Shell, talk: Talk, python: str, timeout: float = 30.0) -> Found:
+    """Wait for the first words.
 
     Parameters
     ----------
-    shell : Shell
-        The way there.
+    shell, talk : Shell, Talk
+        The way there, and the command of `words_of` on it.
     python : str
         The Python there.
-    files : str
-        A directory there that files will go into; it need not be there yet.
     timeout : float
         Seconds to wait.
 
     Raises
     ------
     ProcessFailed
-        If it can't be reached, or has no such Python.
+        If the host can't be reached, or has no such Python.
     """
-    before = time.time()
-    done = shell.run([python, "-c", _SCRIPT, *filter(None, [files])], timeout=timeout)
-    after = time.time()
-    lines = [x for x in done.out.decode("utf-8", "replace").splitlines() if x.startswith(_MARK)]
-    if done.code or not lines:
-        said = done.err.strip().splitlines()
+    said = talk.hear(timeout)
+    if said is None:
+        done = talk.done()
+        shell.check(done)
         raise ProcessFailed(
-            f"{python} can't be run there: {said[-1] if said else f'exit code {done.code}'}. "
+            f"{python} can't be run there: {done.last}. "
             'Name the Python with h5daq in it: python = "/path/to/venv/bin/python"'
         )
-    found: dict[str, Any] = json.loads(lines[-1].removeprefix(_MARK))
-    return Found(
-        python=str(found["python"]), h5daq=str(found["h5daq"] or ""), why=str(found["why"]),
-        machine=str(found["machine"]), free=found["free"],
-        clock=least_difference(before, float(found["time"]), after),
-    )  # fmt: skip
+    return Found(str(said["python"]), str(said["h5daq"] or ""), str(said["why"]))
 
 
 def least_difference(before: float, there: float, after: float) -> float:

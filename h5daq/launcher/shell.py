@@ -8,14 +8,13 @@ might be there to type one.
 from __future__ import annotations
 
 import shlex
-import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from h5daq.errors import ProcessFailed
+from h5daq.launcher.talk import Done, Talk
 
-__all__ = ["Done", "LocalShell", "Shell", "SshShell"]
+__all__ = ["LocalShell", "Shell", "SshShell"]
 
 _NO_SESSION = 255
 """What ssh exits with when it had no session; a command's own code may be the same."""
@@ -26,25 +25,20 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A command that has ended: its exit code and what it printed."""
-
-    code: int
-    out: bytes
-    err: str
-
-
 class Shell(Protocol):
     """Runs commands on one host."""
 
-    def run(self, words: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Done:
-        """Run a command to its end, with `given` as its standard input.
+    def open(self, words: Sequence[str]) -> Talk:
+        """Start a command that answers; returns before the host is reached."""
+        ...
+
+    def check(self, done: Done) -> None:
+        """See whether a command that has ended was ever begun.
 
         Raises
         ------
         ProcessFailed
-            If the host can't be reached, or the command does not end in time: says what to try.
+            If the host can't be reached: says what to try.
         """
         ...
 
@@ -56,9 +50,12 @@ class Shell(Protocol):
 class LocalShell:
     """This machine."""
 
-    def run(self, words: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Done:
-        """Run a command here."""
-        return _run(list(words), given, timeout)
+    def open(self, words: Sequence[str]) -> Talk:
+        """Start a command here."""
+        return Talk(words)
+
+    def check(self, done: Done) -> None:
+        """It is always reached."""
 
     def shown(self, words: Sequence[str]) -> str:
         """The command as it is."""
@@ -74,6 +71,8 @@ class SshShell:
         As ssh takes it, such as ``daq@pi1`` or a name from ``~/.ssh/config``.
     ssh : sequence of str
         The program, with further options.
+    opened : callable, optional
+        Gives a connection that was opened ahead by a command, if there is one.
 
     Examples
     --------
@@ -81,32 +80,37 @@ class SshShell:
     "ssh daq@pi1 'uname -a'"
     """
 
-    def __init__(self, destination: str, ssh: Sequence[str] = ("ssh",)) -> None:
-        self.destination, self._ssh = destination, list(ssh)
+    def __init__(
+        self,
+        destination: str,
+        ssh: Sequence[str] = ("ssh",),
+        opened: Callable[[Sequence[str]], Talk | None] = lambda _command: None,
+    ) -> None:
+        self.destination, self._ssh, self._opened = destination, list(ssh), opened
 
-    def run(self, words: Sequence[str], given: bytes = b"", timeout: float = 60.0) -> Done:
-        """Run a command there, by its login shell, which must be a POSIX one."""
+    @property
+    def program(self) -> list[str]:
+        """ssh with all options, before the destination."""
         # Of an option that is given twice ssh takes the first: the user's.
-        command = [*self._ssh, *_OPTIONS, "--", self.destination, shlex.join(words)]
-        done = _run(command, given, timeout)
+        return [*self._ssh, *_OPTIONS]
+
+    def open(self, words: Sequence[str]) -> Talk:
+        """Start a command there, by its login shell, which must be a POSIX one."""
+        command = self.command(words)
+        return self._opened(command) or Talk(command)
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """What is run here for it."""
+        return [*self.program, "--", self.destination, shlex.join(words)]
+
+    def check(self, done: Done) -> None:
+        """See whether there was a session."""
         if done.code == _NO_SESSION:
-            said = done.err.strip().splitlines()
             raise ProcessFailed(
-                f"ssh can't get there: {said[-1] if said else 'it says nothing'}. "
+                f"ssh can't get there: {done.last if done.err.strip() else 'it says nothing'}. "
                 f"Try: {shlex.join([*self._ssh, '-o', 'BatchMode=yes', self.destination, 'true'])}"
             )
-        return done
 
     def shown(self, words: Sequence[str]) -> str:
         """The command as a person would type it here."""
         return shlex.join([*self._ssh, self.destination, shlex.join(words)])
-
-
-def _run(words: list[str], given: bytes, timeout: float) -> Done:
-    try:
-        done = subprocess.run(words, input=given, capture_output=True, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ProcessFailed(f"no end after {timeout:g} s of: {shlex.join(words)[:200]}") from error
-    except OSError as error:
-        raise ProcessFailed(f"{words[0]} can't be run: {error.strerror}") from error
-    return Done(done.returncode, done.stdout, done.stderr.decode("utf-8", "replace"))

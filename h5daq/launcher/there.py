@@ -1,16 +1,17 @@
-"""``python -m h5daq.launcher.there VERB ARGUMENTS``: the launcher's hand on a host.
+"""The launcher's hand on a host: one process that obeys until nothing more is asked.
 
-Each call is one command over ssh: arguments come as JSON on the command line, a parcel on standard
-input, the answer goes out as one marked line of JSON. What it starts has a session, a log and no
-terminal of its own, so that neither the end of the connection nor of the launcher touches it.
+Requests come as lines of JSON on standard input, some with a parcel behind them, and each is
+answered by one marked line (`h5daq.launcher.talk`). What it starts is held on a tether until it
+runs, and has a session, a log and no terminal of its own, so that then neither the end of the
+connection nor of the launcher touches it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,99 +20,156 @@ from pathlib import Path
 from typing import Any
 
 from h5daq.errors import H5daqError, ProcessFailed
-from h5daq.jobs.surroundings import bare_environment
-from h5daq.launcher.parcel import CONFIG, config_in, home_of, unpack_parcel, write_config
+from h5daq.flow.closing import Closing
+from h5daq.launcher.parcel import CONFIG, config_in, home_of, stage, unpack_parcel, write_config
 from h5daq.launcher.place import Place
+from h5daq.launcher.talk import MARK
+from h5daq.launcher.tether import Held
 
-__all__ = ["MARK", "VERBS", "main"]
+__all__ = ["Session", "main"]
 
-MARK = "h5daq-answer:"
-"""Before the answer: what else is printed may come from a login script."""
-
-_LOOK_SECONDS = 0.1
-
-
-def prepare(key: str, name: str, config: str = "") -> dict[str, Any]:
-    """Take in a parcel and see whether the jobs could begin; nothing is touched that runs."""
-    place, sent = _place(key, name, config), b"" if config else sys.stdin.buffer.read()
-    if place.taken:
-        same = config or config_in(sent) == _config(key, config).read_bytes()
-        return {"runs": True, "changed": not same, **_state(place)}
-    # Imported only here: a small host pays dearly for it, and the other verbs need it not.
-    from h5daq.config import load
-    from h5daq.launcher.keycheck import check_keys
-
-    found = load(Path(config) if config else unpack_parcel(key, sent) / CONFIG)
-    jobs = found.make_jobs(name or None)
-    check_keys(found, name, _sent_key(found.path, name, sent=not config))
-    return {"runs": False, "jobs": [job.group for job in jobs]}
+_LOOK_SECONDS = 0.02
 
 
-def begin(
-    key: str, name: str, config: str = "", seconds: float = 60.0, meet: float = 20.0
-) -> dict[str, Any]:
-    """Start a host's process and wait until it runs, and `meet` s for an answer of the writer."""
-    place = _place(key, name, config)
-    if place.taken:
-        _await(lambda: _answered(place), meet if name else 0.0)
-        return {"runs": True, "begun": False, **_state(place)}
-    process = _detach(place, _command(_config(key, config), name, sent=not config))
-    _await(lambda: process.poll() is not None or _runs(place, process.pid), seconds)
-    _await(lambda: process.poll() is not None or _answered(place), meet if name else 0.0)
-    code = process.poll()
-    return {"runs": code is None, "begun": True, "code": code, **_state(place)}
+class Session(Closing):
+    """The verbs for one post.
 
-
-def follow(key: str, name: str, requests: str, config: str = "", seconds: float = 20.0) -> Any:
-    """Bring the configuration to a process that runs, and wait until it goes by it.
-
-    It does when its writer is silent, and has the `requests` endpoint of the new one.
+    Parameters
+    ----------
+    key : str
+        Under which name its copy of the configuration is kept here.
+    name : str
+        The host's name in the configuration; empty for the writer.
+    config : str
+        The configuration, where this is the launching machine.
     """
-    place = _place(key, name, config)
-    if not config:
-        write_config(key, sys.stdin.buffer.read())
-    if not _await(lambda: _writer(place).get("requests") == requests, seconds):
-        said = _writer(place)
-        raise ProcessFailed(
-            f"it stays with the writer at {said.get('requests')}, which "
-            f"{'answers' if said.get('answers') else 'is silent'}; its log there: {place.log}"
-        )
-    _await(lambda: _answered(place), seconds)
-    return {"runs": place.taken, **_state(place)}
+
+    def __init__(self, key: str, name: str, config: str = "") -> None:
+        self._key, self._name, self._sent = key, name, not config
+        self._config = Path(config) if config else home_of(key) / CONFIG
+        self._place = Place(self._config, name)
+        self._held: Held | None = None
+
+    def look(self, files: str = "") -> dict[str, Any]:
+        """What there is here, before anything is done."""
+        return {
+            "time": time.time(), "free": _free(files), "runs": self._place.taken,
+            "rsync": shutil.which("rsync") is not None,
+        }  # fmt: skip
+
+    def stage(self) -> dict[str, Any]:
+        """Make room for modules that come by another way, before the parcel."""
+        fresh, old = stage(self._key)
+        return {"fresh": str(fresh), "old": str(old)}
+
+    def prepare(self, parcel: bytes = b"", staged: bool = False) -> dict[str, Any]:
+        """Take in a parcel and load the jobs, ready to begin; nothing is touched that runs."""
+        if self._place.taken:
+            same = not self._sent or config_in(parcel) == self._config.read_bytes()
+            return {"runs": True, "changed": not same, **self._state()}
+        if self._sent:
+            unpack_parcel(self._key, parcel, staged)
+        said = self._start().hear("ready", 600.0)
+        if said is None:
+            raise ProcessFailed(self._why_not())
+        return {"runs": False, "jobs": said["jobs"]}
+
+    def begin(self, seconds: float = 60.0, meet: float = 20.0) -> dict[str, Any]:
+        """Let it run, and wait for that, and `meet` s for its first answer of the writer."""
+        meet = meet if self._name else 0.0
+        if self._place.taken:
+            _await(self._answered, meet)
+            return {"runs": True, "begun": False, **self._state()}
+        held = self._held or self._start()
+        held.begin()
+        if held.hear("runs", seconds) is None:
+            raise ProcessFailed(f"it does not run: {self._why_not()}\nIts log: {self._place.log}")
+        met = held.hear("meets", meet) if meet else None
+        state = self._state()
+        state["record"] |= {"writer": met["writer"]} if met else {}
+        return {"runs": True, "begun": True, **state}
+
+    def follow(self, parcel: bytes = b"", requests: str = "", seconds: float = 20.0) -> Any:
+        """Bring the configuration to a process that runs, and wait until it goes by it.
+
+        It does when its writer is silent, and has the `requests` endpoint of the new one.
+        """
+        if self._sent:
+            write_config(self._key, parcel)
+        if not _await(lambda: self._writer().get("requests") == requests, seconds):
+            said = self._writer()
+            raise ProcessFailed(
+                f"it stays with the writer at {said.get('requests')}, which "
+                f"{'answers' if said.get('answers') else 'is silent'}; "
+                f"its log there: {self._place.log}"
+            )
+        _await(self._answered, seconds)
+        return self.state()
+
+    def state(self) -> dict[str, Any]:
+        """How it does."""
+        return {"runs": self._place.taken, **self._state()}
+
+    def end(self, seconds: float = 60.0) -> dict[str, Any]:
+        """Tell it to end in order, and wait for that."""
+        was = self._place.taken
+        if was:
+            with suppress(ProcessLookupError, KeyError):
+                os.kill(int(self._place.read()["pid"]), signal.SIGTERM)
+        _await(lambda: not self._place.taken, seconds)
+        return {"was": was, **self.state()}
+
+    def close(self) -> None:
+        """Let go of what was started."""
+        if self._held is not None:
+            self._held.close()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _start(self) -> Held:
+        self._held = Held(self._place, self._command())
+        return self._held
+
+    def _command(self) -> list[str]:
+        config, name = str(self._config), self._name
+        if not name:
+            return ["run", config, "--quiet"]
+        # The key that came in the parcel, whatever the configuration says of other machines.
+        key = self._config.parent / "keys" / f"{name}.key"
+        keys = ["--keys", str(key)] if self._sent and key.exists() else []
+        return ["host", "--config", config, "--name", name, *keys]
+
+    def _why_not(self) -> str:
+        held = self._held
+        assert held is not None
+        if held.failure:
+            return held.failure
+        said = self._place.tail(self._place.console)
+        return said or f"it ended with exit code {held.process.poll()}"
+
+    def _state(self) -> dict[str, Any]:
+        return {"record": self._place.read(), "log": str(self._place.log)}
+
+    def _writer(self) -> dict[str, Any]:
+        """What a host's process says of its writer."""
+        return self._place.read().get("writer") or {}
+
+    def _answered(self) -> bool:
+        return bool(self._writer().get("answers"))
 
 
-def state(key: str, name: str, config: str = "") -> dict[str, Any]:
-    """How it does."""
-    place = _place(key, name, config)
-    return {"runs": place.taken, **_state(place)}
+def _free(files: str) -> int | None:
+    """Free bytes on the disk of the user's home, or of the files if there are less."""
+    places = [Path.home(), *([Path(files).expanduser().absolute()] if files else [])]
+    try:
+        return min(shutil.disk_usage(_existing(place)).free for place in places)
+    except OSError:
+        return None
 
 
-def end(key: str, name: str, config: str = "", seconds: float = 60.0) -> dict[str, Any]:
-    """Tell it to end in order, and wait for that."""
-    place = _place(key, name, config)
-    was = place.taken
-    if was:
-        with suppress(ProcessLookupError, KeyError):
-            os.kill(int(place.read()["pid"]), signal.SIGTERM)
-    _await(lambda: not place.taken, seconds)
-    return {"was": was, "runs": place.taken, **_state(place)}
-
-
-VERBS: dict[str, Callable[..., dict[str, Any]]] = {
-    "prepare": prepare,
-    "begin": begin,
-    "follow": follow,
-    "state": state,
-    "end": end,
-}
-
-
-def _config(key: str, config: str) -> Path:
-    return Path(config) if config else home_of(key) / CONFIG
-
-
-def _place(key: str, name: str, config: str) -> Place:
-    return Place(_config(key, config), name)
+def _existing(path: Path) -> Path:
+    """The path, or the nearest directory above it that is there."""
+    return next((place for place in (path, *path.parents) if place.exists()), path)
 
 
 def _await(holds: Callable[[], bool], seconds: float) -> bool:
@@ -122,59 +180,26 @@ def _await(holds: Callable[[], bool], seconds: float) -> bool:
     return held
 
 
-def _runs(place: Place, pid: int) -> bool:
-    record = place.read()
-    return record.get("pid") == pid and record.get("state") == "running"
+_VERBS = ("look", "stage", "prepare", "begin", "follow", "state", "end")
 
 
-def _writer(place: Place) -> dict[str, Any]:
-    """What a host's process says of its writer."""
-    return place.read().get("writer") or {}
-
-
-def _answered(place: Place) -> bool:
-    return bool(_writer(place).get("answers"))
-
-
-def _state(place: Place) -> dict[str, Any]:
-    said = "" if place.taken else place.tail(place.console)
-    return {"record": place.read(), "log": str(place.log), "said": said}
-
-
-def _command(config: Path, name: str, sent: bool) -> list[str]:
-    if not name:
-        return ["run", str(config), "--quiet"]
-    words = ["host", "--config", str(config), "--name", name]
-    key = _sent_key(config, name, sent)
-    return [*words, "--keys", key] if key else words
-
-
-def _sent_key(config: Path, name: str, sent: bool) -> str | None:
-    """The key that came in the parcel, whatever the configuration says of other machines."""
-    key = config.parent / "keys" / f"{name}.key"
-    return str(key) if sent and name and key.exists() else None
-
-
-def _detach(place: Place, words: list[str]) -> subprocess.Popen[bytes]:
-    place.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with place.console.open("wb") as console:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "h5daq", *words],
-            stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
-            start_new_session=True, env=bare_environment(), cwd=place.path,
-        )  # fmt: skip
-
-
-def main(words: list[str]) -> int:
-    """Obey one verb and print its answer; an error of ours is an answer, too."""
-    verb, arguments = words
+def _obey(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """Do one verb; an error of ours is an answer, too."""
+    verb, size = request.pop("verb"), request.pop("size", 0)
+    if size:
+        request["parcel"] = sys.stdin.buffer.read(size)
     try:
-        answer = VERBS[verb](**json.loads(arguments))
+        answer: dict[str, Any] = getattr(session, verb)(**request) if verb in _VERBS else {}
     except (H5daqError, OSError) as error:
-        answer = {"error": str(error)}
-    print(MARK + json.dumps(answer), flush=True)  # noqa: T201 - this line is the answer
+        return {"error": str(error)}
+    return answer
+
+
+def main(who: dict[str, str]) -> int:
+    """Obey until standard input ends."""
+    with Session(**who) as session:
+        for line in iter(sys.stdin.buffer.readline, b""):
+            answer = json.dumps(_obey(session, json.loads(line))).encode()
+            sys.stdout.buffer.write(MARK + answer + b"\n")
+            sys.stdout.buffer.flush()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

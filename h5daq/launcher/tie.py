@@ -48,6 +48,8 @@ class Tie(threading.Thread):
         Called with the new data and signals endpoints when the writer has others.
     keys : ClientKeys, optional
         What to show to the writer.
+    met : callable
+        Called with the `state` when the writer answers, at first and after each silence.
 
     Attributes
     ----------
@@ -62,8 +64,10 @@ class Tie(threading.Thread):
         job: str,
         moved: Callable[[str, str], None],
         keys: ClientKeys | None = None,
+        met: Callable[[dict[str, Any]], None] = lambda _state: None,
     ) -> None:
         super().__init__(name="h5daq-tie", daemon=True)
+        self._met = met
         self._config, self._moved, self._keys = config, moved, keys
         self._read_at, self._complaint = _signature(config), ""
         requests = writer_address(config, "requests")
@@ -91,6 +95,7 @@ class Tie(threading.Thread):
     def close(self) -> None:
         """Send the last lines and let go."""
         self._ending.set()
+        self._client.give_up()  # a writer that has ended would be waited for
         if self.is_alive():
             self.join()
         logging.getLogger("h5daq").removeHandler(self._handler)
@@ -119,6 +124,7 @@ class Tie(threading.Thread):
         }  # fmt: skip
         if not before["answers"]:
             log.info("the writer answers at %s", before["requests"])
+            self._met(self.state)
         elif before["boot"] != answer["boot"]:
             log.warning("the writer was started again")
 

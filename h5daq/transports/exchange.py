@@ -35,6 +35,7 @@ class Exchange:
     def __init__(self, line: _Line) -> None:
         self._line = line
         self._notes: deque[list[bytes]] = deque(maxlen=NOTES_KEPT)
+        self.over = False
 
     def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
         """The frames of the answer that bears the request's id.
@@ -42,12 +43,12 @@ class Exchange:
         Raises
         ------
         NoAnswer
-            After `timeout` seconds.
+            After `timeout` seconds, or when all is `over` and it was woken.
         """
         wanted, deadline = id_of(frames), time.monotonic() + timeout
         if not self._line.send(frames):
             raise self._no_answer(timeout)
-        while (left := deadline - time.monotonic()) >= 0:
+        while (left := deadline - time.monotonic()) >= 0 and not self.over:
             answer = self._line.receive(left)
             if answer is None:
                 continue  # the time is up, or it was woken

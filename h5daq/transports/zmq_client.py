@@ -27,7 +27,7 @@ _STOP_SECONDS = 1.0
 
 
 class ClientLink(Closing):
-    """A client's end, for one thread, but for `wake`.
+    """A client's end, for one thread, but for `wake` and `give_up`.
 
     Parameters
     ----------
@@ -88,6 +88,11 @@ class ClientLink(Closing):
             After `timeout` seconds.
         """
         return self._exchange.request(frames, timeout)
+
+    def give_up(self) -> None:
+        """Let the request that waits, and all later ones, have no answer. From any thread."""
+        self._exchange.over = True
+        self.wake()
 
     def refusal(self, *, sure: bool = False) -> str:
         """Why the writer lets nobody in by these keys, as far as can be known; else empty."""

@@ -6,8 +6,8 @@ them. Here the kernel's own connections meet the fault, with their retransmissio
 
 import pytest
 
-from benchmarks.fault_lab import Lab, missing
 from benchmarks.fault_site import Site, until
+from tests.hosts.lab.network import Lab, missing
 
 pytestmark = [
     pytest.mark.processes,

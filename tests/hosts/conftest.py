@@ -6,7 +6,7 @@ begins it where it is not. Afterwards networks are whole again, whatever a test 
 
 import pytest
 
-from benchmarks.host_site import host_site, why_not
+from tests.hosts.lab.site import host_site, why_not
 
 JOBS = {
     **{

@@ -2,7 +2,9 @@
 
 import io
 import json
+import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -13,31 +15,30 @@ from h5daq.launcher.hand import Hand
 from h5daq.launcher.keycheck import check_keys
 from h5daq.launcher.parcel import config_in, home_of, pack_parcel, unpack_parcel, write_config
 from h5daq.launcher.posts import Post
-from h5daq.launcher.probe import probe
-from h5daq.launcher.shell import Done, LocalShell, SshShell
+from h5daq.launcher.shell import LocalShell, SshShell
+from h5daq.launcher.talk import Talk
 
-HERE = {
-    "python": "3.11.2", "machine": "pi1", "h5daq": h5daq.__version__, "why": "", "free": 10**12,
-    "time": 0.0,
-}  # fmt: skip
-
-
-class Told:
-    """A shell that answers what it was told to."""
-
-    def __init__(self, out="", code=0, err=""):
-        self.done = Done(code, out.encode(), err)
-
-    def run(self, words, given=b"", timeout=60.0):
-        return self.done
-
-    def shown(self, words):
-        return SshShell("daq@pi1").shown(words)
+HELLO = {"python": "3.11.2", "h5daq": h5daq.__version__, "why": ""}
+LOOK = {"time": 1000.0, "free": 10**12, "runs": False, "rsync": False}
+POST = Post("pi1", "daq@pi1", "py", (), (), Path("lab.toml"))
 
 
-def look(**found):
-    text = "motd\nh5daq-probe:" + json.dumps({**HERE, **found})
-    return Hand(Post("pi1", "daq@pi1", "py", (), (), None), Told(text)).look()
+class Told(SshShell):
+    """The way to a program that says what it was told to, and ends."""
+
+    def __init__(self, *said, code=0, err=""):
+        super().__init__("daq@pi1")
+        self.said, self.code, self.err = said, code, err
+
+    def open(self, words):
+        lines = ["motd", *(f"h5daq-answer:{json.dumps(said)}" for said in self.said)]
+        script = f'printf "%s\\n" "$@"; echo "{self.err}" >&2; exit {self.code}'
+        return Talk(["sh", "-c", script, "sh", *lines])
+
+
+def look(look=None, **hello):
+    with Hand(POST, Told({**HELLO, **hello}, {**LOOK, **(look or {})})) as hand:
+        return hand.look()
 
 
 @pytest.mark.parametrize(
@@ -55,32 +56,57 @@ def test_a_host_with_another_h5daq_is_refused_with_the_command_that_mends_it(fou
 
 def test_a_clock_that_is_off_and_a_full_disk_are_told(monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1000.0)
-    assert look(time=1000.0) == []
-    ahead, full = look(time=1060.0, free=1000)
+    assert look() == []
+    ahead, full = look({"time": 1060.0, "free": 1000})
     assert "at least 60.0 s ahead of the one here" in ahead
     assert "0 MB are free" in full
+
+
+class Odd(SshShell):
+    """A way whose ssh is this script."""
+
+    def __init__(self, script):
+        super().__init__("pi1", ["sh", "-c", script])
 
 
 @pytest.mark.parametrize(
     ("shell", "said"),
     [
-        (Told(code=127, err="sh: 1: py: not found"), "py can't be run there: sh: 1: py: not found"),
-        (SshShell("x", ["sh", "-c", "echo denied >&2; exit 255"]), "ssh can't get there: denied"),
+        (Odd("echo py: not found >&2; exit 127"), "py can't be run there: py: not found"),
+        (Odd("echo denied >&2; exit 255"), "ssh can't get there: denied"),
+        (Odd("exit 255"), "ssh can't get there: it says nothing"),
         (SshShell("x", ["no-such-ssh"]), "no-such-ssh can't be run"),
-        (SshShell("x", ["sh", "-c", "exec sleep 60"]), "no end after 0.2 s"),
     ],
 )
 def test_a_host_that_does_not_answer_says_why(shell, said):
     with pytest.raises(ProcessFailed, match=said):
-        probe(shell, "py", timeout=0.2)
+        Hand(POST, shell).look()
 
 
-def test_the_probe_finds_this_machine():
-    import sys
+def test_a_program_that_says_nothing_is_ended():
+    with (
+        Talk(["sleep", "60"]) as talk,
+        pytest.raises(ProcessFailed, match=r"no answer after 0\.2 s"),
+    ):
+        talk.hear(0.2)
 
-    found = probe(LocalShell(), sys.executable)
-    assert found.h5daq == h5daq.__version__
-    assert found.clock == 0.0
+
+def test_a_connection_that_ends_under_way_says_why_and_is_made_anew(tmp_path):
+    way = Told(HELLO, LOOK, err="client_loop: Broken pipe", code=255)
+    with Hand(POST, way) as hand:
+        assert hand.look() is not None
+        with pytest.raises(ProcessFailed, match="ssh can't get there: client_loop: Broken pipe"):
+            hand.state()
+        assert hand.look() is not None
+
+
+def test_this_machine_is_looked_at_without_ssh(tmp_path):
+    post = Post(
+        "", "", sys.executable, (), (), tmp_path / "lab.toml", str(tmp_path / "not" / "yet")
+    )
+    with Hand(post, LocalShell()) as hand:
+        assert hand.look() == []  # the disk of files that are still to come was looked at, too
+        assert hand.state()["runs"] is False
 
 
 @pytest.fixture
@@ -138,10 +164,3 @@ def test_a_host_without_keys_is_told_how_to_come_by_them(mine, name, said):
     (mine / "lab.toml").write_text('[run]\n[security]\nkeys = "keys"\n')
     with pytest.raises(ConfigError, match=said):
         check_keys(load(mine / "lab.toml"), name)
-
-
-def test_the_disk_of_files_that_are_still_to_come_is_looked_at(tmp_path):
-    import sys
-
-    found = probe(LocalShell(), sys.executable, str(tmp_path / "not" / "yet"))
-    assert found.free > 0

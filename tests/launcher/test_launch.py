@@ -26,6 +26,7 @@ pytestmark = pytest.mark.processes
 SSH = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done
 why="ssh: connect to host $2 port 22: No route to host"
+echo "$2" >> "{gone}/../connections"
 if [ -e "{gone}/$2" ]; then echo "$why" >&2; exit 255; fi
 echo "Welcome to $2"
 exec sh -c "$3"
@@ -88,6 +89,7 @@ def test_a_launched_run_goes_on_by_itself_and_is_found_again_and_stopped(
 ):
     begun = command("launch", lab, "--ssh", ssh)
     assert begun.code == cli.DONE, begun.out + begun.err
+    assert sorted((ssh.parent / "connections").read_text().split()) == ["pi1", "pi2"]
     for label, text in (("pi1", "ready for one/a, one/b"), ("pi2", "runs: process")):
         assert f"{label}: {text}" in begun.out
     wait_until(lambda: all(rows(group) > 20 for group in ("one/a", "one/b", "two")))
@@ -188,8 +190,8 @@ def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(command, l
     command("keys", "init", keys)
     command("keys", "add", "pi1", "--role", "worker", "--jobs", "one/a", "--keys", keys)
     lab.write_text(lab.read_text().replace("insecure = true", 'keys = "keys"'))
-    launcher = Launcher(load(lab), ssh_shells((str(ssh),)))
-    assert not launcher.check()
+    with Launcher(load(lab), ssh_shells((str(ssh),))) as launcher:
+        assert not launcher.check()
     assert set(launcher.failures) == {"pi1"}
     assert "does not cover one/b" in launcher.failures["pi1"]
 

@@ -76,7 +76,7 @@ class Lab:
 
     Examples
     --------
-    >>> from benchmarks.fault_lab import Lab, missing
+    >>> from tests.hosts.lab.network import Lab, missing
     >>> if not missing():
     ...     with Lab(2) as lab:
     ...         h1, h2 = lab.hosts
