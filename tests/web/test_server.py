@@ -191,8 +191,8 @@ def test_with_a_certificate_page_and_token_travel_by_tls_alone(run, certificate)
             assert b"<title>h5daq</title>" in reply.read()
         with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
             urllib.request.urlopen(server.url, timeout=PATIENCE)
+        plain = server.url.replace("https", "http")
         with pytest.raises((urllib.error.URLError, ConnectionError, http.client.HTTPException)):
-            plain = server.url.replace("https", "http")
             urllib.request.urlopen(plain, timeout=PATIENCE)
 
         async def take_control(line):
