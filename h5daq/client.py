@@ -92,7 +92,8 @@ class Client(Closing):
         Parameters
         ----------
         verb : str
-            ``status``, ``flush``, ``stop``, ``pause``, ``resume``, ``trigger``, ``peek``, ``ping``.
+            ``status``, ``flush``, ``stop``, ``pause``, ``resume``, ``trigger``, ``peek``,
+            ``glimpse``, ``ping``.
         timeout : float
             Seconds to wait.
         **args

@@ -21,7 +21,8 @@ __all__ = ["DONE", "FAILED", "MODULES", "WRONG", "main"]
 
 MODULES = (
     "demo", "examples", "check", "run", "processes", "host", "launch", "control", "watch",
-    "monitor", "web", "keys", "metrics", "look", "export", "vault", "verify", "recover",
+    "monitor", "web", "keys", "metrics", "listing", "look",
+    "export", "vault", "verify", "recover",
 )  # fmt: skip
 """Modules of this package that add commands, in the order of the help text."""
 

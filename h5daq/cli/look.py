@@ -1,4 +1,4 @@
-"""Commands that look at what was recorded: ls, show, plot. Also while it is being recorded."""
+"""Commands that look at what was recorded: show, plot. Also while it is being recorded."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from h5daq.cli.listing import alarms_dict
 from h5daq.cli.parser import Arguments, Parser, Subparsers, add_command, add_json
 from h5daq.errors import ConfigError
+from h5daq.flow.raised import EVENTS
 
 if TYPE_CHECKING:
     from h5daq.files.group import Group
@@ -21,17 +23,12 @@ MOST_EVENTS = 20
 
 def add(subparsers: Subparsers) -> None:
     """Add these commands."""
-    listing = add_command(
-        subparsers, "ls", _ls, summary="List the runs of a directory, with their files.",
-        examples="h5daq ls\nh5daq ls data --json | jq '.[-1].files'",
-    )  # fmt: skip
-    listing.add_argument("source", nargs="?", default=".", help="directory, file or pattern (.)")
-    add_json(listing)
     show = add_command(
         subparsers, "show", _show,
         summary="Show what a recording holds: columns, rates, gaps, losses, rows, events.",
         details="A directory means its newest run, over all its files; a file means that file.\n"
-        "Events are alarms, restarts of workers, and clocks that were set; the newest are shown.",
+        "Events are alarms, restarts of workers, and clocks that were set: the newest are shown,\n"
+        "and below them the alarms that have no end.",
         examples="h5daq show data\nh5daq show data tank/temperature --from 2026-11-21T09:00\n"
         "h5daq show data/DAQ_*.hdf5 --json",
     )  # fmt: skip
@@ -86,60 +83,6 @@ def moment(text: str | None) -> float | str | None:
         return text
 
 
-# -- ls -------------------------------------------------------------------------------------------
-
-
-def _ls(args: Arguments) -> int:
-    from h5daq.files.recording import open_recording
-
-    recording = open_recording(args.source, run="all")
-    runs = [_run_dict(run) for run in recording.runs]
-    if args.json:
-        print(json.dumps(runs))
-        return 0
-    from rich.console import Console
-
-    Console().print(_runs_table(runs))
-    return 0
-
-
-def _run_dict(run: Any) -> dict[str, Any]:
-    last = run.files[-1].attrs
-    end = last.get("run_end")
-    known_end = end if isinstance(end, float) and end == end else None
-    state = "interrupted" if last.get("interrupted") else "ended" if known_end else "open"
-    files = [{"path": str(head.path), "bytes": head.path.stat().st_size} for head in run.files]
-    return {
-        "run": run.id, "name": run.name, "start": run.start, "end": known_end, "state": state,
-        "bytes": sum(file["bytes"] for file in files), "files": files,
-    }  # fmt: skip
-
-
-def _runs_table(runs: list[dict[str, Any]]) -> Any:
-    from rich.filesize import decimal
-    from rich.table import Table
-
-    from h5daq.files.times import iso
-    from h5daq.monitor.words import clean, duration
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("run", "begun", "lasted", "state", "size", "files"):
-        table.add_column(title, overflow="fold" if title == "files" else "ellipsis")
-    for run in runs:
-        lasted = "" if run["end"] is None else duration(max(0.0, run["end"] - run["start"]))
-        begun = "" if run["start"] is None else iso(run["start"])
-        names = "\n".join(clean(Path(file["path"]).name) for file in run["files"])
-        table.add_row(
-            clean(run["name"]) or "unnamed",
-            begun,
-            lasted,
-            run["state"],
-            decimal(run["bytes"]),
-            names,
-        )
-    return table
-
-
 # -- show -----------------------------------------------------------------------------------------
 
 
@@ -149,7 +92,10 @@ def _show(args: Arguments) -> int:
         names = args.groups or recording.groups
         groups = [recording[name].between(moment(args.start), moment(args.end)) for name in names]
         if args.json:
-            print(json.dumps({group.name: _group_dict(group) for group in groups}, default=str))
+            shown = {group.name: _group_dict(group) for group in groups}
+            if not args.groups:
+                shown[EVENTS] = alarms_dict(recording.alarms)
+            print(json.dumps(shown, default=str))
             return 0
         for path in recording.files:
             print(path)
@@ -163,6 +109,7 @@ def _show(args: Arguments) -> int:
 def _event_lines(recording: Recording, args: Arguments) -> list[str]:
     import numpy as np
 
+    from h5daq.files.events import still_raised
     from h5daq.files.times import iso, seconds_of
     from h5daq.monitor.words import clean
 
@@ -177,7 +124,8 @@ def _event_lines(recording: Recording, args: Arguments) -> list[str]:
         f"  {iso(float(event['time']))}  {event['level']:<5}  {_about(event)}"
         for event in events[-MOST_EVENTS:]
     ]
-    return ["", f"events  {len(events):,}", *earlier, *map(clean, shown)]
+    raised = [f"  raised  {event['text']}" for event in still_raised(events)[-MOST_EVENTS:]]
+    return ["", f"events  {len(events):,}", *earlier, *map(clean, [*shown, *raised])]
 
 
 def _about(event: Any) -> str:

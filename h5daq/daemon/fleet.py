@@ -20,6 +20,7 @@ from h5daq.client import Client
 from h5daq.daemon.fates import Fates
 from h5daq.daemon.locals import LocalKeys
 from h5daq.daemon.supervisor import Child, Process, Supervisor
+from h5daq.daemon.vigil import WriterVigil
 from h5daq.daemon.writer_child import Spare, WriterChild, cause_of_death
 from h5daq.errors import ConfigError, NoAnswer
 from h5daq.flow.backoff import Backoff
@@ -74,6 +75,7 @@ class Fleet:
         self.file_name: str | None = None
         self.recovered: dict[str, Any] = {}
         self.ended = threading.Event()
+        self._stopping = False
         self._report: dict[str, Any] = {"files": [], "held": {}}
         self._clients: list[Client] = []
         self._ready: set[str] = set()
@@ -87,9 +89,8 @@ class Fleet:
             Child(j.group, self._starts(j), self._hear_worker, looker=self.fates.of(j.group))
             for j in jobs
         ]
-        self._supervisor = Supervisor(
-            [self.writer, *self.workers], cause_of_death, self._tell_fates
-        )
+        self.vigil = WriterVigil(settings, self.keys)
+        self._supervisor = Supervisor([self.writer, *self.workers], cause_of_death, self._looked)
 
     # -- starting --------------------------------------------------------------------------
 
@@ -212,6 +213,13 @@ class Fleet:
         elif kind == "reading-error" and message.get("handle"):
             self._handlers.put(next(job for job in self.jobs if job.group == child.name))
 
+    def _looked(self) -> None:
+        """All children have been looked at."""
+        # A run that ends ends its writer, which says no more while it seals the file.
+        if not (self._stopping or self.writer.finished):
+            self.vigil.look(self.writer, self.settings.signals)
+        self._tell_fates()
+
     def _tell_fates(self) -> None:
         """Have the writer say in its status what it can't know: who died, and who is silent."""
         process = self.writer.process
@@ -227,6 +235,7 @@ class Fleet:
 
     def stop(self) -> dict[str, Any]:
         """Stop in order; which files were made, and which rows could not be fetched."""
+        self._stopping = True
         if not self.ended.is_set():
             self._stop_writer()
         self._supervisor.end()
@@ -279,6 +288,7 @@ class Fleet:
         for child in [self.writer, *self.workers]:
             child.dismiss()
         self._handlers.put(None)
+        self.vigil.close()
         self.fates.close()
         self._starter.close()
         for client in self._clients:

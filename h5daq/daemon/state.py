@@ -39,4 +39,6 @@ def _without_writer(fleet: Fleet, last: dict[str, Any]) -> dict[str, Any]:
     run = {"name": fleet.settings.run_name, **last.get("run", {}), "file": fleet.file_name}
     trouble = f"no writer for now ({fleet.writer.cause}); it is started again"
     writer = {**last.get("writer", {}), "state": "down", "trouble": trouble}
-    return {"run": run, "writer": writer, "jobs": dict(last.get("jobs", {}))}
+    raised = fleet.vigil.raised
+    alarms = [*last.get("alarms", []), *([raised] if raised else [])]
+    return {"run": run, "writer": writer, "jobs": dict(last.get("jobs", {})), "alarms": alarms}

@@ -18,7 +18,16 @@ from h5daq.storage.runs.contents import FileHead, GroupInfo
 if TYPE_CHECKING:
     from h5daq.files.group import Group
 
-__all__ = ["EVENTS", "EVENT_DTYPE", "ends", "events_of", "restarts_and_jumps", "table_of"]
+__all__ = [
+    "EVENTS",
+    "EVENT_DTYPE",
+    "Row",
+    "ends",
+    "events_of",
+    "restarts_and_jumps",
+    "still_raised",
+    "table_of",
+]
 
 EVENTS = "h5daq/events"
 """The group that the writer records events in."""
@@ -30,6 +39,9 @@ EVENT_DTYPE = np.dtype(
     ]
 )  # fmt: skip
 """One event; see `Recording.events`."""
+
+NO_ALARMS = ("restart", "clock", "interrupted")
+"""Kinds of events that have no end."""
 
 Row = tuple[float, str, str, str, str, float, float, str]
 
@@ -74,6 +86,30 @@ def _row(
     time: float, level: str, job: str, kind: str, *, value: float = math.nan, text: str
 ) -> Row:
     return (time, level, job, "", kind, value, math.nan, text)
+
+
+def still_raised(events: NDArray[Any]) -> NDArray[Any]:
+    """The alarms among the events that were not taken back, in order of time.
+
+    Parameters
+    ----------
+    events : ndarray
+        Of one run, as `Recording.events` or `Recording.alarms`.
+
+    Examples
+    --------
+    >>> import h5daq
+    >>> still_raised(h5daq.open("data").events)["text"]  # doctest: +SKIP
+    array(['tank/T = 325 K: above 320 K'], dtype=object)
+    """
+    last = {
+        (event["job"], event["column"], event["kind"]): place
+        for place, event in enumerate(events)
+        if event["kind"] not in NO_ALARMS
+    }
+    places = sorted(place for place in last.values() if events[place]["level"] != "ok")
+    raised: NDArray[Any] = events[np.array(places, int)]
+    return raised
 
 
 def table_of(rows: Iterable[Row]) -> NDArray[Any]:

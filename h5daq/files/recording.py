@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from h5daq.errors import ConfigKeyError
-from h5daq.files.events import EVENTS, ends, events_of, restarts_and_jumps, table_of
+from h5daq.files.events import EVENTS, Row, ends, events_of, restarts_and_jumps, table_of
 from h5daq.files.follow import Follower, NewRows, News, follow
 from h5daq.files.group import Group, Piece
 from h5daq.flow.names import is_own
@@ -145,15 +145,23 @@ class Recording:
             Structured: ``time`` (UTC seconds since 1970-01-01), ``level`` (``ok``, ``warn``,
             ``alarm``), ``job``, ``column`` (empty where it is about none), ``kind``, ``value``,
             ``limit`` (NaN where there is none), ``text``. Kinds are those of alarms (``low``,
-            ``high``, ``stale``, ``down``, ``loss``, ``disk``), ``restart`` of a worker, ``clock``
-            that was set (``value``: by how many seconds), and ``interrupted``, the end of a run
-            that nobody ended. ``pandas.DataFrame(recording.events)`` makes a frame of it.
+            ``high``, ``stale``, ``down``, ``loss``, ``disk``; ``writer``: it was dead or silent),
+            ``restart`` of a worker, ``clock`` that was set (``value``: by how many seconds), and
+            ``interrupted``, the end of a run that nobody ended.
+            ``pandas.DataFrame(recording.events)`` makes a frame of it.
         """
-        pieces = self._pieces(EVENTS)
-        recorded = Group(EVENTS, pieces, self._catalog) if pieces else None
         infos = (piece.info for name in self.groups for piece in self._pieces(name))
-        rows = [*events_of(recorded), *restarts_and_jumps(infos), *ends(self._catalog.files())]
-        return table_of(rows)
+        others = [*restarts_and_jumps(infos), *ends(self._catalog.files())]
+        return table_of([*self._recorded(), *others])
+
+    @property
+    def alarms(self) -> NDArray[Any]:
+        """Those of the `events` that are alarms and their ends; quick, also of very many files."""
+        return table_of(self._recorded())
+
+    def _recorded(self) -> Iterator[Row]:
+        pieces = self._pieces(EVENTS)
+        return events_of(Group(EVENTS, pieces, self._catalog) if pieces else None)
 
     def follow(
         self,

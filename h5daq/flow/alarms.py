@@ -10,8 +10,10 @@ Times are seconds of a clock that never goes back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from h5daq.flow.limits import Limits
 
@@ -25,6 +27,9 @@ DOWN = frozenset({"silent", "hanging", "restarting", "given up", "refused", "fai
 
 RESTING = frozenset({"paused", "ended", "draining"})
 """States in which nobody expects values of a job."""
+
+UNKNOWN = "new"
+"""The state of a job of which nothing was heard yet: it changes no alarm about it."""
 
 HELLO_SECONDS = 30.0
 """How long a job may take to say hello before it is down."""
@@ -83,7 +88,7 @@ class Change:
     ----------
     job, column : str
         What it is about; empty where it is about none.
-    kind : {"low", "high", "stale", "down", "loss", "disk"}
+    kind : {"low", "high", "stale", "down", "loss", "disk", "writer"}
         What is wrong.
     level : {"ok", "warn", "alarm"}
         How bad it is now.
@@ -106,6 +111,15 @@ class Change:
         """What it is about."""
         return self.job, self.column, self.kind
 
+    def told(self, number: int, time: float) -> dict[str, Any]:
+        """As it is published, with an id and the time (UTC seconds since 1970-01-01)."""
+        value = self.value if self.value is not None and math.isfinite(self.value) else None
+        return {
+            "id": number, "time": time, "job": self.job, "column": self.column,
+            "kind": self.kind, "level": self.level, "value": value, "limit": self.limit,
+            "text": self.text,
+        }  # fmt: skip
+
 
 @dataclass(slots=True)
 class _Loss:
@@ -126,6 +140,9 @@ class Alarms:
         When the watch begins.
     lost : mapping of str to int, optional
         Rows that jobs had lost by then, which is no news.
+    raised : iterable of Change, optional
+        What is raised already, by an earlier watch of the same run: it is no news either, and is
+        taken back when it is over.
 
     Attributes
     ----------
@@ -150,12 +167,17 @@ class Alarms:
         rules: Rules,
         now: float,
         lost: Mapping[str, int] | None = None,
+        raised: Iterable[Change] = (),
     ) -> None:
         self.limits, self.rules = limits, rules
-        self.current: dict[Key, Change] = {}
+        self.current: dict[Key, Change] = {change.key: change for change in raised}
         self._begun = now
         self._seen: dict[tuple[str, str], float] = {}
-        self._losses = {job: _Loss(rows) for job, rows in (lost or {}).items()}
+        # When the last of them was lost is not known: it is as if it were just now.
+        self._losses = {job: _Loss(rows, now) for job, rows in (lost or {}).items()}
+        # A column without numbers has none yet: it needs one to be well again.
+        stale = (key[:2] for key in self.current if key[2] == "stale")
+        self._seen |= dict.fromkeys(stale, float("-inf"))
 
     # -- values --------------------------------------------------------------------------------
 
@@ -266,7 +288,8 @@ class Alarms:
 
     def _down(self, job: str, seen: Seen) -> Iterator[Change]:
         key, level = (job, "", "down"), 2 if seen.state in DOWN else 0
-        if level != self._level(key):
+        # After a restart of the writer nothing may be known of a job yet.
+        if level != self._level(key) and seen.state != UNKNOWN:
             state = _STATES.get(seen.state, seen.state) if level else "is up again"
             yield self._set(key, level, None, None, f"{job}: {state}")
 

@@ -178,6 +178,7 @@ PUBLISHED: Kinds = {
     },
     "heartbeat": {
         "boot": _must(_TEXT), "run": _must(_TEXT), "time": _NUMBER, "positions": _POSITIONS,
+        "ended": _BOOL,
     },
     "command": {"seq": _must(_COUNT), "verb": _must(_TEXT), "n": _COUNT},
     "refused": {"cause": _must(_TEXT), "key": _TEXT},

@@ -25,6 +25,7 @@ from h5daq.flow.answered import Answered
 from h5daq.flow.batch import Batch
 from h5daq.flow.names import check_attrs, check_collision
 from h5daq.flow.position import Drop, Receiver
+from h5daq.flow.raised import EVENTS, Raised
 from h5daq.flow.records import (
     EndRecord,
     FileRecord,
@@ -104,6 +105,7 @@ class Ledger:
         self.last_end = 0.0
         self.last_following = 0
         self.answered = Answered()
+        self.raised = Raised()
 
     # -- before an entry is journaled ------------------------------------------------------
 
@@ -177,6 +179,8 @@ class Ledger:
         """Rows move their incarnation's position and go to one file or to several."""
         job = self.jobs[head.job]
         job.next[head.inc] = batch.end
+        if head.job == EVENTS:
+            self.raised.take(batch, job.schema)
         places: list[Effect] = list(self._place(job, batch))
         job.rows += batch.n
         return places
@@ -314,7 +318,7 @@ class Ledger:
 
     def _begin(self, record: RunRecord) -> None:
         self.run, self.ended = record, False
-        self.files = []
+        self.files, self.raised = [], Raised()
         self.last_file, self.last_following, self.last_end = 0, 0, record.start
         # Positions outlive a run, since a spool may bring rows of the last one; the rest is new.
         for job in self.jobs.values():
@@ -371,6 +375,7 @@ class Ledger:
             "files": [asdict(file) for file in self.files],
             "last": [self.last_file, self.last_end, self.last_following],
             "answered": self.answered.state(),
+            "raised": self.raised.events(),
         }
         packed: bytes = msgpack.packb(state)
         return packed
@@ -400,6 +405,7 @@ class Ledger:
         self.files = [FileState(**file) for file in state["files"]]
         self.last_file, self.last_end, self.last_following = state["last"]
         self.answered = Answered.restore(state.get("answered", []))
+        self.raised = Raised(state.get("raised", []))
         for fields in state["jobs"]:
             fields["schema"] = Schema.from_wire(fields["schema"])
             fields["restarts"] = [(time, cause) for time, cause in fields["restarts"]]

@@ -23,8 +23,11 @@ REQUEST_RATE = 2_000.0
 REQUEST_BURST = 10_000.0
 """Requests of one connection that may come at once."""
 
-PRICES = dict.fromkeys(("add", "add_ex", "add_ex_t", "get", "get_ex", "get_ex_t"), 0.02)
-"""Of rows of the vault: they come and go one by one, and cost little each."""
+PRICES = {
+    **dict.fromkeys(("add", "add_ex", "add_ex_t", "get", "get_ex", "get_ex_t"), 0.02),
+    "glimpse": 20.0,
+}
+"""Rows of the vault come and go one by one, and cost little each; a glimpse is up to 2 MiB."""
 
 MAX_WAITING = 64
 """Answers that one connection may wait for at a time (flush, stop)."""

@@ -63,6 +63,7 @@ VERBS: dict[str, frozenset[Role]] = {
     "clock": frozenset({Role.WORKER}),
     "status": _READ,
     "peek": _READ,
+    "glimpse": _READ,
     "flush": _COMMAND,
     "trigger": _COMMAND,
     "pause": _COMMAND,

@@ -9,24 +9,42 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from h5daq.client import Client, Subscription
+from h5daq.client import Client, Signal, Subscription
 from h5daq.errors import H5daqError, NoAnswer, RequestError, VaultError, WireError
 from h5daq.flow.closing import Closing
+from h5daq.monitor.connection import Connection
 from h5daq.monitor.picture import KINDS, Picture
 
 if TYPE_CHECKING:
     from h5daq.vaultclient import VaultContext
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "Listener"]
 
 _ROUND_SECONDS = 0.1
 _DIAL_SECONDS = 0.5
 _HEAR_SECONDS = 0.2
 _ORDER_SECONDS = 10.0
+
+
+class Listener(Protocol):
+    """Who keeps more than the picture does of what comes; called while the lock is held."""
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """Kinds of signals that it wants beside those of the picture."""
+        ...
+
+    def heard(self, signal: Signal, now: float) -> None:
+        """A signal has come; the picture has taken it, if it is one of its own."""
+        ...
+
+    def answered(self, now: float) -> None:
+        """The picture has taken the answer to a status request."""
+        ...
 
 
 class Feed(Closing):
@@ -42,6 +60,10 @@ class Feed(Closing):
         Gives the time, UTC seconds.
     patience : float
         Seconds after which a writer that doesn't answer is looked for anew.
+    listener : Listener, optional
+        Who is told of all that comes.
+    insist : bool
+        Whether somebody must answer at once; else a writer that does not is waited for.
 
     Attributes
     ----------
@@ -49,6 +71,8 @@ class Feed(Closing):
         To be looked at only while `lock` is held.
     lock : threading.Lock
         Held while the picture is changed: microseconds to a few milliseconds.
+    connection : Connection
+        The clients by which it asks, for others to ask by as well.
     trouble : str
         Why nothing is answered at present; empty if all is well.
 
@@ -73,19 +97,20 @@ class Feed(Closing):
         picture: Picture | None = None,
         clock: Callable[[], float] = time.time,
         patience: float = 3.0,
+        listener: Listener | None = None,
+        *,
+        insist: bool = True,
     ) -> None:
         self.picture = Picture() if picture is None else picture
         self.lock, self.trouble = threading.Lock(), ""
-        self._dial, self._clock, self._patience = dial, clock, patience
+        self._clock, self._patience, self._listener = clock, patience, listener
         self._end = threading.Event()
-        self._client = dial()
-        # Those of writers that have gone stay open: an order may still be under way by one.
-        self._clients = [self._client]
+        self.connection = Connection(dial)
         try:
-            self._address = self._client.signals_endpoint
-            self._take_status(self._client.status())
+            if insist:
+                self._take_status(self.connection.status.status())
         except H5daqError:
-            self._client.close()
+            self.connection.close()
             raise
         self._threads = [
             threading.Thread(target=run, name=f"h5daq-monitor-{name}", daemon=True)
@@ -99,8 +124,7 @@ class Feed(Closing):
         self._end.set()
         for thread in self._threads:
             thread.join()
-        for client in self._clients:
-            client.close()
+        self.connection.close()
 
     # -- orders, from any thread ---------------------------------------------------------------
 
@@ -109,7 +133,7 @@ class Feed(Closing):
 
         The picture shows what comes of it.
         """
-        self._client.request(verb, timeout=_ORDER_SECONDS, jobs=jobs)
+        self.connection.order.request(verb, timeout=_ORDER_SECONDS, jobs=jobs)
 
     def comment(self, job: str, text: str, user: str) -> None:
         """Add a comment to a job: it goes into the file, with the time.
@@ -119,7 +143,7 @@ class Feed(Closing):
         VaultError
             If the writer takes no comments on this job, for instance since it has no rows yet.
         """
-        with self._client.vault(timeout=_ORDER_SECONDS) as vault:
+        with self.connection.order.vault(timeout=_ORDER_SECONDS) as vault:
             self._open(vault, job)
             vault.add_comment(text, user)
 
@@ -134,10 +158,17 @@ class Feed(Closing):
     # -- the thread that hears -----------------------------------------------------------------
 
     def _hear(self) -> None:
+        kinds = KINDS if self._listener is None else (*KINDS, *self._listener.kinds)
         while not self._end.is_set():
-            address = self._address
-            with Subscription(address, KINDS, keys=self._client.keys) as signals:
-                while address == self._address and not self._end.is_set():
+            client = self.connection.status
+            try:
+                address = client.signals_endpoint
+            except H5daqError as error:
+                self.trouble = str(error)
+                self._end.wait(_DIAL_SECONDS)
+                continue
+            with Subscription(address, kinds, keys=client.keys) as signals:
+                while client is self.connection.status and not self._end.is_set():
                     with suppress(NoAnswer, WireError):
                         self._take_signals(signals)
 
@@ -145,7 +176,11 @@ class Feed(Closing):
         came = signals.receive(_HEAR_SECONDS)
         with self.lock:
             for signal in came:
-                self.picture.take(signal.kind, signal.path, signal.payload, self._clock())
+                now = self._clock()
+                if signal.kind in KINDS:
+                    self.picture.take(signal.kind, signal.path, signal.payload, now)
+                if self._listener is not None:
+                    self._listener.heard(signal, now)
 
     # -- the thread that asks ------------------------------------------------------------------
 
@@ -153,7 +188,8 @@ class Feed(Closing):
         while not self._end.wait(_DIAL_SECONDS if self.trouble else _ROUND_SECONDS):
             try:
                 if self.trouble:
-                    self._dial_again()
+                    # The next writer of a directory may have another address.
+                    self.connection.look_again()
                 self._ask_round()
                 self.trouble = ""
             except H5daqError as error:
@@ -165,7 +201,7 @@ class Feed(Closing):
             names = self.picture.wants_values(self._clock())
             undescribed = self.picture.wants_units()
         if due:
-            self._take_status(self._client.request("status", timeout=self._patience))
+            self._take_status(self.connection.status.request("status", timeout=self._patience))
         for name in names:
             self._peek(name)
         if undescribed is not None:
@@ -173,7 +209,7 @@ class Feed(Closing):
 
     def _peek(self, name: str) -> None:
         try:
-            row = self._client.request("peek", timeout=self._patience, job=name)
+            row = self.connection.status.request("peek", timeout=self._patience, job=name)
         except RequestError:
             row = None  # a job that this writer has not heard of yet
         with self.lock:
@@ -183,7 +219,7 @@ class Feed(Closing):
         units: dict[str, str] = {}
         with (
             suppress(VaultError, RequestError),
-            self._client.vault(timeout=self._patience) as vault,
+            self.connection.status.vault(timeout=self._patience) as vault,
         ):
             self._open(vault, name)
             _, dependents = vault.variables_ex()
@@ -193,14 +229,7 @@ class Feed(Closing):
 
     def _take_status(self, reply: Any) -> None:
         with self.lock:
-            self.picture.take_status(reply, self._clock())
-
-    def _dial_again(self) -> None:
-        """Look for a writer anew: the next one of a directory may have another address."""
-        client = self._dial()
-        if client.endpoint == self._client.endpoint:
-            client.close()
-            return
-        self._clients.append(client)
-        self._client = client
-        self._address = client.signals_endpoint
+            now = self._clock()
+            self.picture.take_status(reply, now)
+            if self._listener is not None:
+                self._listener.answered(now)

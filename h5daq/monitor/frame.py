@@ -6,12 +6,13 @@ through rich's markup.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
 from h5daq.monitor import words
-from h5daq.monitor.alarm import Alarm, AlarmPictures
+from h5daq.monitor.alarm import Alarm
 from h5daq.monitor.job import ALARMING
 
 __all__ = ["ALARMING", "Frame", "alarm_lines", "alarm_text", "lost_text", "state_text"]
@@ -77,9 +78,8 @@ def alarm_text(alarm: Alarm, frame: Frame) -> Text:
     return frame.text(f"{sign} {words.clean(alarm.text or alarm.where)}", style)
 
 
-def alarm_lines(alarms: AlarmPictures, frame: Frame, most: int = 5) -> list[Text]:
+def alarm_lines(worst: Sequence[Alarm], frame: Frame, most: int = 5) -> list[Text]:
     """The raised alarms, the worst first, a line each; and how many more there are."""
-    worst = alarms.worst()
     lines = [alarm_text(alarm, frame) for alarm in worst[:most]]
     more = len(worst) - most
     return [*lines, frame.text(f"… and {more} more alarms", "yellow")] if more > 0 else lines

@@ -101,9 +101,8 @@ class _Display(ABC):
         states = tuple((job.name, job.state, job.silent(now), bool(job.lost_rows))
                        for job in picture.jobs.values())  # fmt: skip
         writer = picture.writer
-        alarms = tuple((key, alarm.level) for key, alarm in picture.alarms.items())
-        silent = picture.silence(now) is not None
-        return (writer.state, writer.trouble, writer.file, silent, states, alarms)
+        alarms = tuple((alarm.key, alarm.level) for alarm in picture.raised(now))
+        return (writer.state, writer.trouble, writer.file, states, alarms)
 
     def _frame(self, height: int | None = None) -> Frame:
         console = self._console
@@ -172,7 +171,8 @@ class LiveTable(_Display):
     def _lines(self, now: float) -> list[str]:
         jobs = (f"  {plain_job(job, now)}" for job in self._picture.jobs.values())
         share = "" if self.progress is None else f"   {self.progress:.0%} done"
-        alarms = [f"  {line.plain}" for line in alarm_lines(self._picture.alarms, self._frame())]
+        raised = alarm_lines(self._picture.raised(now), self._frame())
+        alarms = [f"  {line.plain}" for line in raised]
         return [headline(self._picture, now, self._frame()).plain + share, *alarms, *jobs]
 
 
@@ -199,7 +199,7 @@ class StatusLine(_Display):
         line = headline(self._picture, now, self._frame())
         if self._picture.writer.trouble:
             line.append(f"   {words.clean(self._picture.writer.trouble)}", "bold red")
-        for alarm in self._picture.alarms.worst()[:1]:
+        for alarm in self._picture.raised(now)[:1]:
             line.append("   ").append_text(alarm_text(alarm, self._frame()))
         return line
 

@@ -3,18 +3,19 @@
 `RunCollector` turns the reply to a ``status`` request into metric families of the official client
 (``prometheus_client``, the extra ``metrics``), with names and units by its conventions; counts of
 a run go on over restarts of the writer, since its status does. Nothing runs between two scrapes,
-and a writer that does not answer is a metric of its own: ``h5daq_up 0``.
+and a writer that does not answer is a metric of its own, ``h5daq_up 0``, and an alarm.
 """
 
 from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
 from h5daq.errors import MissingExtra, NoAnswer, StorageError
+from h5daq.flow.vigil import WRITER
 
 __all__ = ["Ask", "RunCollector", "exposition", "serve"]
 
@@ -55,6 +56,9 @@ _CLOCK_GAUGES = {
 
 _LEVELS = {"warn": 1.0, "alarm": 2.0}
 
+_NO_WRITER = {"kind": WRITER, "level": "alarm"}
+"""The alarm that a writer can't raise itself."""
+
 
 def _client() -> Any:
     try:
@@ -92,6 +96,7 @@ class RunCollector:
             status = self._ask("status", {})
         except NoAnswer:
             yield self._gauge("h5daq_up", "Whether the writer answers", 0.0)
+            yield self._raised([_NO_WRITER])
             return
         yield self._gauge("h5daq_up", "Whether the writer answers", 1.0)
         yield from self._of_run(status["run"], status["writer"])
@@ -142,17 +147,21 @@ class RunCollector:
         yield from (lost, state)
 
     def _of_alarms(self, alarms: list[Any], writer: Mapping[str, Any]) -> Iterator[Any]:
-        text = "Alarms that are raised: 1 is a warning, 2 an alarm"
-        raised = self._gauge("h5daq_alarm", text, labels=["job", "column", "kind"])
-        for alarm in alarms:
-            key = [str(alarm.get(name) or "") for name in ("job", "column", "kind")]
-            raised.add_metric(key, _LEVELS.get(alarm.get("level"), 0.0))
+        yield self._raised(alarms)
         text = "Alarms that a command or a webhook was to be told"
         told = self._counter("h5daq_alarm_deliveries", text, labels=["receiver", "outcome"])
         for receiver, counts in (writer.get("alarm_receivers") or {}).items():
             for outcome in ("delivered", "failed", "dropped"):
                 told.add_metric([receiver, outcome], counts.get(outcome) or 0)
-        yield from (raised, told)
+        yield told
+
+    def _raised(self, alarms: Iterable[Mapping[str, Any]]) -> Any:
+        text = "Alarms that are raised: 1 is a warning, 2 an alarm"
+        raised = self._gauge("h5daq_alarm", text, labels=["job", "column", "kind"])
+        for alarm in alarms:
+            key = [str(alarm.get(name) or "") for name in ("job", "column", "kind")]
+            raised.add_metric(key, _LEVELS.get(str(alarm.get("level")), 0.0))
+        return raised
 
     @staticmethod
     def _per_job(family: Any, jobs: Mapping[str, Any], key: str, scale: float) -> Any:

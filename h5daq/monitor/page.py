@@ -30,7 +30,7 @@ def page(picture: Picture, now: float, frame: Frame) -> Group:
     above = [
         headline(picture, now, frame),
         details(picture, now, frame),
-        *trouble(picture, frame),
+        *trouble(picture, now, frame),
     ]
     log = [log_line(remark, frame) for remark in list(picture.log)[-LOG_LINES:]]
     below = [Text(), *log] if log else []
@@ -48,16 +48,14 @@ def headline(picture: Picture, now: float, frame: Frame) -> Text:
     writer, silence, lost = picture.writer, picture.silence(now), picture.lost()
     line = Text().append_text(state_text("silent" if silence is not None else writer.state, frame))
     line.append("  ").append(words.clean(writer.run_name or writer.run_path or "run", 40), "bold")
-    if silence is not None:
-        line.append(f"  nothing heard for {words.duration(silence)}", "red")
     if writer.run_start is not None:
         line.append(f"  {words.duration(max(0.0, now - writer.run_start))}", "dim")
     figures = [Text(text) for text in _figures(picture, now)]
     # Losses and alarms come where no narrow terminal cuts them off.
     figures.insert(0 if lost else len(figures), lost_text(lost, "lost "))
-    if alarms := len(picture.alarms):
-        style = "bold red" if picture.alarms.level == "alarm" else "yellow"
-        figures.insert(0, Text(f"{alarms} alarm{'' if alarms == 1 else 's'}", style))
+    if alarms := picture.raised(now):
+        style = "bold red" if alarms[0].level == "alarm" else "yellow"
+        figures.insert(0, Text(f"{len(alarms)} alarm{'' if len(alarms) == 1 else 's'}", style))
     for figure in figures:
         line.append("   ").append_text(figure)
     return line
@@ -94,7 +92,7 @@ def _disk(picture: Picture) -> str:
     return f"disk {words.size(free)} free{until}"
 
 
-def trouble(picture: Picture, frame: Frame) -> list[Text]:
+def trouble(picture: Picture, now: float, frame: Frame) -> list[Text]:
     """What is wrong with the writer, a line each; nothing if all is well."""
     writer, found = picture.writer, []
     if writer.trouble:
@@ -102,7 +100,7 @@ def trouble(picture: Picture, frame: Frame) -> list[Text]:
     if writer.refused:
         causes = ", ".join(f"{words.clean(c, 30)} {n}" for c, n in writer.refused.items())
         found.append(frame.text(f"refused messages: {causes}", "yellow"))
-    return found + alarm_lines(picture.alarms, frame)
+    return found + alarm_lines(picture.raised(now), frame)
 
 
 def _chosen(picture: Picture, now: float, room: int | None) -> tuple[list[JobPicture], int]:

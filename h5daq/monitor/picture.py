@@ -19,7 +19,9 @@ from typing import Any
 
 from h5daq.flow.names import is_own
 from h5daq.flow.topics import parse
-from h5daq.monitor.alarm import AlarmPictures
+from h5daq.flow.vigil import WRITER
+from h5daq.monitor import words
+from h5daq.monitor.alarm import Alarm, AlarmPictures
 from h5daq.monitor.hosts import HostPicture, hosts_of
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.peeks import Peeks
@@ -40,6 +42,9 @@ ASK_AGAIN_SECONDS = 1.0
 
 SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
+
+ENDED = "ended"
+"""The state of a writer whose last beat has said that its run is over: nobody waits for more."""
 
 MOST_WAITING = 1000
 
@@ -177,9 +182,21 @@ class Picture:
 
     def silence(self, now: float) -> float | None:
         """Seconds since anything was heard, if that is longer than a living writer is silent."""
-        if self.heard is None or now - self.heard < SILENT_SECONDS:
+        if self.heard is None or self.writer.state == ENDED or now - self.heard < SILENT_SECONDS:
             return None
         return now - self.heard
+
+    def raised(self, now: float) -> list[Alarm]:
+        """The alarms, the worst first: those of the writer, and the one that it can't raise itself.
+
+        That of a writer which was not heard for `SILENT_SECONDS`, although its run has not ended.
+        """
+        silence, worst = self.silence(now), self.alarms.worst()
+        if silence is None or ("", "", WRITER) in self.alarms:
+            return worst
+        text = f"{WRITER}: not heard for {words.duration(silence)}"
+        limit, since = SILENT_SECONDS, now - silence + SILENT_SECONDS
+        return [Alarm(0, since, "", "", WRITER, "alarm", silence, limit, text), *worst]
 
     def checkpoint_age(self, now: float) -> float | None:
         """Seconds since the last checkpoint; None before the first one."""
@@ -226,7 +243,7 @@ class Picture:
             "byte_rate": self.byte_rate(now),
             "hosts": {host.name: {**asdict(host), "state": host.state} for host in self.hosts(now)},
             "jobs": {name: job.as_dict(now) for name, job in self.jobs.items()},
-            "alarms": [alarm.as_dict() for alarm in self.alarms.worst()],
+            "alarms": [alarm.as_dict() for alarm in self.raised(now)],
             "log": [{"time": r.time, "level": r.level, "source": r.source, "text": r.text}
                     for r in self.log],
         }  # fmt: skip
@@ -243,6 +260,8 @@ class Picture:
         if boot != writer.boot and writer.boot:
             self.alarms.forget()
         self.writer.run_id, self.writer.boot = run, boot
+        if told.get("ended") is True:
+            self.writer.state = ENDED
         self.writer.trouble = str(told.get("stalled", ""))
         for name in as_map(told, "positions"):
             self._whole = self._whole and name in self.jobs

@@ -78,7 +78,7 @@ def _facts(picture: Picture, now: float, frame: Frame) -> Iterator[Text]:
         counts = writer.refused.items()
         causes = ", ".join(f"{words.count(n)} {words.clean(cause, 30)}" for cause, n in counts)
         yield _fact("refused", f"messages: {causes}", "yellow", frame)
-    for number, line in enumerate(alarm_lines(picture.alarms, frame, MOST_ALARMS)):
+    for number, line in enumerate(alarm_lines(picture.raised(now), frame, MOST_ALARMS)):
         yield _fact("" if number else "alarms", "", "", frame).append_text(line)
 
 

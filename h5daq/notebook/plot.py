@@ -23,6 +23,7 @@ from h5daq.client import connect as connect_to
 from h5daq.errors import ConfigError, H5daqError
 from h5daq.files.recent import Recent
 from h5daq.monitor.feed import Feed
+from h5daq.monitor.words import duration
 from h5daq.notebook.figure import Panel, drawing
 from h5daq.notebook.sight import Sight
 
@@ -200,7 +201,7 @@ class LivePlot:
             writer, silence = self._feed.picture.writer, self._feed.picture.silence(time.time())
             name = writer.run_name or "run"
         if silence is not None:
-            return f"{name}: the writer does not answer"
+            return f"{name}: alarm: the writer was not heard for {duration(silence)}"
         return f"{name}: recording" if self._archive else f"{name}: recording on another machine"
 
     # -- the end of the run ----------------------------------------------------------------------

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from h5daq.errors import H5daqError
@@ -33,6 +34,7 @@ class ParentPipe:
         self._unsent = bytearray()
         self.gone = False
         self.fates: dict[str, dict[str, str]] = {}
+        self.record: Callable[[dict[str, Any]], None] = lambda _told: None
 
     def settings(self) -> WriterSettings:
         """Wait for the settings."""
@@ -73,6 +75,8 @@ class ParentPipe:
         for message in self._decoder.feed(data):
             if message["k"] == "fates":
                 self.fates = message["jobs"]
+            elif message["k"] == "alarm":
+                self.record(message["told"])
         return bool(data)
 
 
@@ -98,6 +102,7 @@ def main() -> int:
     try:
         writer.open()
         writer.desk.fates = lambda: pipe.fates
+        pipe.record = writer.alerting.record
         recovered = writer.recovered
         pipe.send(
             "ready",

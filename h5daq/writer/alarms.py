@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from h5daq.flow.alarm_options import AlarmOptions
-from h5daq.flow.alarms import Alarms, Change, Disk, Seen
+from h5daq.flow.alarms import Alarms, Change, Disk, Key, Seen
 from h5daq.flow.batch import Batch
 from h5daq.flow.limits import greatest, least
 from h5daq.flow.schema import Schema
@@ -77,6 +77,8 @@ class AlarmWatch(threading.Thread):
         Who else is told.
     clock : callable
         UTC seconds since 1970-01-01.
+    raised : sequence of mapping
+        Events of an earlier writer of the run: alarms that it raised and did not take back.
 
     Attributes
     ----------
@@ -99,18 +101,22 @@ class AlarmWatch(threading.Thread):
         lost: Mapping[str, int],
         tellers: Sequence[Teller] = (),
         clock: Callable[[], float] = time.time,
+        raised: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(name="h5daq-alarms", daemon=True)
         self._options, self._directory, self._clock = options, directory, clock
         self._publish, self._events, self._tellers = publish, events, tellers
-        self._machine = Alarms(options.limits, options.rules, time.monotonic(), lost)
+        before = {_key(event): {**event, **_numbers(event)} for event in raised}
+        self._machine = Alarms(
+            options.limits, options.rules, time.monotonic(), lost, map(_change, before.values())
+        )
         self._plans: dict[str, tuple[Schema, list[_Watched]]] = {}
         self._changed = threading.Condition()
         self._waiting: list[tuple[Batch, Schema]] = []
         self._waiting_bytes = 0
         self._seen: tuple[dict[str, Seen], str] | None = None
         self._closing = False
-        self._raised: dict[Any, Told] = {}
+        self._raised: dict[Any, Told] = before
         self.jobs = frozenset(options.limits)
         self.newest = int(clock() * 1e6)
         self.skipped = 0
@@ -223,17 +229,25 @@ class AlarmWatch(threading.Thread):
 
     def _told(self, change: Change) -> Told:
         now = self._clock()
-        number = max(self.newest + 1, int(now * 1e6))
-        return {
-            "id": number, "time": now, "job": change.job, "column": change.column,
-            "kind": change.kind, "level": change.level, "value": _finite(change.value),
-            "limit": change.limit, "text": plain_text(change.text),
-        }  # fmt: skip
+        told = change.told(max(self.newest + 1, int(now * 1e6)), now)
+        return {**told, "text": plain_text(change.text)}
 
     def _raise(self, change: Change, told: Told) -> None:
         # Replaced as a whole: other threads look at it.
         others = {key: other for key, other in self._raised.items() if key != change.key}
         self._raised = others if change.level == "ok" else {**others, change.key: told}
+
+
+def _key(event: Mapping[str, Any]) -> Key:
+    return event["job"], event["column"], event["kind"]
+
+
+def _numbers(event: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: _finite(event[name]) for name in ("value", "limit")}
+
+
+def _change(event: Mapping[str, Any]) -> Change:
+    return Change(*_key(event), event["level"], event["value"], event["limit"], event["text"])
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,12 +1,13 @@
 """The alarms of a writer, set up from its settings: who watches, who records, who is told.
 
-A writer without alarms in its settings has none of these threads, and its parts look at nothing.
+A writer without alarms in its settings has none of these threads, and its parts look at nothing;
+what others tell it of itself, that it was dead and for how long, it records all the same.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from h5daq.flow.alarm_options import AlarmOptions
@@ -14,6 +15,7 @@ from h5daq.flow.alarms import Seen
 from h5daq.flow.batch import Batch
 from h5daq.flow.ledger import Ledger
 from h5daq.flow.schema import Schema
+from h5daq.flow.vigil import WRITER
 from h5daq.writer.alarms import AlarmWatch
 from h5daq.writer.committer import Publisher
 from h5daq.writer.events import EventLog
@@ -22,7 +24,7 @@ from h5daq.writer.ownrows import OwnRows
 from h5daq.writer.settings import WriterSettings
 from h5daq.writer.tellers import Messenger, messengers
 
-__all__ = ["Alerting"]
+__all__ = ["Alerting", "about_run"]
 
 _LAST_SECONDS = 5.0
 """How long the end of a writer waits for alarms to be delivered."""
@@ -53,20 +55,19 @@ class Alerting:
         own: OwnRows,
         clock: Callable[[], float],
     ) -> None:
+        self._publish, self._events = publisher.send, EventLog(own)
         self._watch: AlarmWatch | None = None
         self._messengers: list[Messenger] = []
         self._expected: frozenset[str] = frozenset()
         if settings.alarms is None:
             return
         options = AlarmOptions.of(settings.alarms)
-        run = {"id": settings.run_id, "name": settings.run_name, "directory": settings.directory}
-        about = {"run": run, "host": socket.gethostname()}
-        self._messengers = messengers(options, about)
+        self._messengers = messengers(options, about_run(settings))
         self._expected = frozenset(options.rules.jobs) | options.limits.keys()
         self._watch = AlarmWatch(
-            options, settings.directory, publisher.send, EventLog(own),
+            options, settings.directory, publisher.send, self._events,
             _lost_before(intake.ledger, settings.run_id),
-            self._messengers, clock,
+            self._messengers, clock, _raised_before(intake.ledger, settings.run_id),
         )  # fmt: skip
         intake.watched = self._watch.jobs
 
@@ -98,6 +99,11 @@ class Alerting:
         }
         self._watch.see(jobs, trouble)
 
+    def record(self, told: Mapping[str, Any]) -> None:
+        """An alarm that somebody else has raised and handed on: tell and record it. Any thread."""
+        self._publish("alarm", f"{told['job']}/{told['column']}", **told)
+        self._events.put(told)
+
     def close(self) -> None:
         """Look at what is left; events may still be recorded after it."""
         if self._watch is not None:
@@ -121,6 +127,22 @@ class Alerting:
             "alarm_trouble": self._watch.trouble,
         }  # fmt: skip
         return of_writer, raised
+
+
+def about_run(settings: WriterSettings) -> dict[str, Any]:
+    """What a command or a webhook is told with each alarm: which run it is about."""
+    run = {"id": settings.run_id, "name": settings.run_name, "directory": settings.directory}
+    return {"run": run, "host": socket.gethostname()}
+
+
+def _raised_before(ledger: Ledger, run: str) -> list[dict[str, Any]]:
+    """The alarms of this run that an earlier writer has raised, and not taken back.
+
+    That there is no writer is told by who starts it, and taken back by the same.
+    """
+    if ledger.run is None or ledger.run.id != run:
+        return []
+    return [event for event in ledger.raised.events() if event["kind"] != WRITER]
 
 
 def _lost_before(ledger: Ledger, run: str) -> dict[str, int]:

@@ -62,6 +62,7 @@ class Answers:
             "flush": lambda _: self._flush(),
             "stop": self._stop,
             "peek": self._peek,
+            "glimpse": self._glimpse,
             "set_write_period": self._set_write_period,
             "trigger": lambda args: self._order("trigger", args),
             "pause": lambda args: self._order("pause", args),
@@ -136,6 +137,14 @@ class Answers:
     def _peek(self, args: dict[str, Any]) -> Any:
         (job,) = self._jobs({"jobs": [args.get("job")]})
         return self._desk.newest(job)
+
+    def _glimpse(self, args: dict[str, Any]) -> Any:
+        (job,) = self._jobs({"jobs": [args.get("job")]})
+        label = args.get("column")
+        if not isinstance(label, str):
+            text = f"column must be a label, not {reprlib.repr(label)}"
+            raise _refusal(ErrorCode.BAD_ARGUMENT, text)
+        return self._desk.glimpse(job, label)
 
     def _set_write_period(self, args: dict[str, Any]) -> None:
         period = _number("period", args.get("period"))

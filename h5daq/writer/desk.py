@@ -16,6 +16,7 @@ from typing import Any
 
 from h5daq.errors import RequestError
 from h5daq.flow.alarms import Seen
+from h5daq.flow.glimpse import glimpse_of
 from h5daq.flow.names import is_own
 from h5daq.flow.requests import ErrorCode
 from h5daq.storage.checkpoint import Builder
@@ -179,6 +180,11 @@ class Desk:
         """The newest row that was told of a job; very large arrays are left out."""
         change = self._publisher.newest.get(job)
         return None if change is None else change.batch.last_row(change.schema, _PEEK_ELEMENTS)
+
+    def glimpse(self, job: str, label: str) -> dict[str, Any] | None:
+        """The newest value of one column of numbers, however large, thinned out where it is."""
+        change = self._publisher.newest.get(job)
+        return None if change is None else glimpse_of(change.batch, change.schema, label)
 
     def hear_clock(self, told: dict[str, Any], user: str) -> None:
         """A host tells of its clock. Raises `JobValueError` for what makes no sense."""

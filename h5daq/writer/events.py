@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from h5daq.flow.raised import EVENTS
 from h5daq.flow.schema import Column
 from h5daq.writer.ownrows import OwnRows, Series
 
-__all__ = ["EVENTS", "EventLog", "plain_text"]
-
-EVENTS = "h5daq/events"
-"""The group."""
+__all__ = ["EventLog", "plain_text"]
 
 MOST_CHARACTERS = 1000
 """Longest text of an event."""

@@ -401,12 +401,12 @@ class Writer:
             log.warning("the process that started this writer is gone: draining, then sealing")
             self.begin_stop(None, [])
 
-    def _heartbeat(self) -> None:
+    def _heartbeat(self, *, ended: bool = False) -> None:
         # What is committed, not what has come: workers forget their rows by it.
         positions = dict(self.publisher.positions)
         self.publisher.send(
             "heartbeat", "", boot=self.boot, run=self.settings.run_id, time=self.clock(),
-            positions=positions, stalled=self.desk.trouble(),
+            positions=positions, stalled=self.desk.trouble(), **({"ended": True} if ended else {}),
         )  # fmt: skip
 
     def _window(self) -> int:
@@ -461,6 +461,7 @@ class Writer:
         self.ending.close_journal()
         self.ending.report()
         self.alerting.end()
+        self._heartbeat(ended=True)
         self.stopped = True
 
     def _look_at_last_rows(self) -> None:
@@ -474,6 +475,9 @@ class Writer:
         """Wait for a thread's end; requests are answered meanwhile."""
         while thread.is_alive() and self._failure is None:
             thread.join(0.1)
+            if time.monotonic() >= self._tick_at:
+                self._tick_at = time.monotonic() + _TICK_SECONDS
+                self._heartbeat()
             self.replies.receive()
             self.replies.send_ready()
             self.ending.gives_up()

@@ -123,7 +123,7 @@ class Replies:
                 self._port.reply(asked.identity, _encoded(request.id, result))
 
     def _result(self, asked: Asked, request: Request) -> Any:
-        self._check_rate(asked.identity)
+        self._check_rate(asked.identity, PRICES.get(request.verb, 1.0))
         self._check_key(asked.user, request.verb, request.args)
         if request.verb == "clock":
             return self._answers.clock(request.args, asked.user)

@@ -29,7 +29,12 @@ def said(capsys, *words):
 def test_ls_names_run_state_and_files(recorded, capsys):
     [run] = json.loads(said(capsys, "ls", recorded, "--json"))
     assert (run["name"], run["state"], len(run["files"])) == ("lab", "ended", 1)
-    assert "lab" in said(capsys, "ls", recorded)
+    text = "tank/top/T = 20.5 K: above 20 K"
+    events = run["events"]
+    assert (events["count"], events["newest"]["text"], events["raised"]) == (1, text, [text])
+    shown = said(capsys, "ls", recorded)
+    assert "lab" in shown
+    assert "1, 1 raised" in shown
 
 
 def test_show_tells_columns_rate_and_rows(recorded, capsys):
@@ -44,7 +49,10 @@ def test_show_tells_columns_rate_and_rows(recorded, capsys):
 def test_show_ends_with_what_happened(recorded, capsys):
     text = said(capsys, "show", recorded)
     assert "events  1\n" in text
-    assert text.rstrip().endswith("warn   tank/top/T = 20.5 K: above 20 K")
+    assert "warn   tank/top/T = 20.5 K: above 20 K\n" in text
+    assert text.rstrip().endswith("raised  tank/top/T = 20.5 K: above 20 K")
+    told = json.loads(said(capsys, "show", recorded, "--json"))["h5daq/events"]
+    assert (told["count"], len(told["raised"])) == (1, 1)
     assert "events" not in said(capsys, "show", recorded, "tank/top")
     assert "events" not in said(capsys, "show", recorded, "--to", "2000-01-01")
     assert "text" in said(capsys, "show", recorded, "h5daq/events")

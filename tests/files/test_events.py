@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from h5daq.files.events import still_raised
 from h5daq.files.recording import open_recording
 
 START = 1_800_000_000.0
@@ -46,6 +47,16 @@ def test_alarms_of_all_files_stand_in_order_of_time(make_file, tmp_path):
     assert events["level"].tolist() == ["warn", "ok"]
     assert events[0]["text"] == "it is warm"
     assert (events["value"][0], events["job"][0], events["column"][0]) == (31.0, "tank/T", "T")
+
+
+def test_an_alarm_without_an_end_is_still_raised_and_a_restart_is_none(make_file, tmp_path):
+    told = {"restart_times": [START + 2.0], "restart_causes": ["killed by signal 9"]}
+    changes = [(START + 1, "warn", "high", 31.0), (START + 3, "alarm", "high", 41.0)]
+    make_file(1, with_events(tank(0, 4, **told), (START, "warn", "low", 1.0), *changes))
+    make_file(2, with_events(tank(4, 4, **told), (START + 5, "ok", "low", 9.0)))
+    recording = open_recording(tmp_path)
+    assert recording.alarms["kind"].tolist() == ["low", "high", "high", "low"]
+    assert still_raised(recording.events)[["kind", "level"]].tolist() == [("high", "alarm")]
 
 
 def test_restarts_and_clocks_are_events_once_though_each_file_repeats_them(make_file, tmp_path):

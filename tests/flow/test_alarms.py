@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5daq.flow.alarms import LEVELS, QUIET_SECONDS, Alarms, Disk, Rules, Seen
+from h5daq.flow.alarms import LEVELS, QUIET_SECONDS, Alarms, Change, Disk, Rules, Seen
 from h5daq.flow.limits import Limits, greatest, least
 
 BOUNDS = {"warn": {"low": -10.0, "high": 10.0}, "alarm": {"low": -20.0, "high": 20.0}}
@@ -190,3 +190,40 @@ def test_the_worst_come_first():
     tick(alarms, 1.0, "silent")
     look(alarms, 11.0)
     assert [change.kind for change in alarms.worst()] == ["down", "high"]
+
+
+# -- a watch that comes after another ------------------------------------------------------------
+
+
+def raised_before(kind, column="", level="alarm"):
+    return Change("tank", column, kind, level, None, None, "as it was")
+
+
+def successor(*raised, rules=None, **limits):
+    found = {"tank": {"T": Limits.of(limits)}} if limits else {}
+    return Alarms(found, rules or Rules(), 0.0, {"tank": 3}, raised)
+
+
+def test_what_was_raised_before_is_no_news_and_ends_when_the_next_row_says_so():
+    alarms = successor(raised_before("high", "T", "warn"), **BOUNDS, hysteresis=1.0)
+    assert look(alarms, 9.5) == []
+    assert look(alarms, 8.0) == [("high", "ok")]
+
+
+def test_a_column_stays_stale_until_a_number_comes_whoever_watches():
+    alarms = successor(raised_before("stale", "T"), stale=5.0)
+    assert tick(alarms, 1.0) == tick(alarms, 100.0) == []
+    look(alarms, 1.0, now=101.0)
+    assert tick(alarms, 101.0) == [("stale", "ok")]
+
+
+def test_a_job_of_which_nothing_is_known_yet_stays_down():
+    alarms = successor(raised_before("down"))
+    assert tick(alarms, 1.0, state="new", lost=3) == []
+    assert tick(alarms, 2.0, lost=3) == [("down", "ok")]
+
+
+def test_an_alarm_about_a_loss_is_kept_for_a_minute_by_the_next_watch_as_well():
+    alarms = successor(raised_before("loss"))
+    assert tick(alarms, QUIET_SECONDS - 1, lost=3) == []
+    assert tick(alarms, QUIET_SECONDS, lost=3) == [("loss", "ok")]

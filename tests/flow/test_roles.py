@@ -35,6 +35,7 @@ EXPECTED = {
     "clock": {"worker"},
     "status": {"operator", "monitor"},
     "peek": {"operator", "monitor"},
+    "glimpse": {"operator", "monitor"},
     "flush": {"operator"},
     "trigger": {"operator"},
     "pause": {"operator"},

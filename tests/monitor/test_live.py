@@ -153,7 +153,7 @@ def test_a_silent_writer_and_a_silent_job_are_called_silent():
     console = terminal()
     LiveTable(made, console).print(NOW + 30)
     assert written(console).count("silent") == 2
-    assert "nothing heard for 30 s" in written(console)
+    assert "not heard for 30 s" in written(console)
 
 
 def test_a_terminal_without_unicode_gets_plain_signs():

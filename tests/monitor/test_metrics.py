@@ -82,7 +82,10 @@ def test_a_writer_that_does_not_answer_is_a_metric():
     def silence(verb, args):
         raise NoAnswer("nobody")
 
-    assert samples(metrics.exposition(silence)) == {("h5daq_up",): 0.0}
+    assert samples(metrics.exposition(silence)) == {
+        ("h5daq_up",): 0.0,
+        ("h5daq_alarm", "", "", "writer"): 2.0,
+    }
 
 
 def test_a_missing_client_is_named_with_its_extra(monkeypatch):

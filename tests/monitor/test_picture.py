@@ -181,6 +181,21 @@ def test_silence_is_noticed_of_the_writer_and_of_each_job():
     assert not picture.jobs["done"].silent(NOW + 9)
 
 
+def test_a_silent_writer_is_an_alarm_until_it_is_heard_and_none_if_its_run_has_ended():
+    picture, beat = Picture(), {"run": "r1", "boot": "b1", "positions": {}}
+    picture.take_status(reply(T=part()), NOW)
+    assert picture.raised(NOW + 2) == []
+    (alarm,) = picture.raised(NOW + 9)
+    assert (alarm.kind, alarm.level, alarm.text) == ("writer", "alarm", "writer: not heard for 9 s")
+    picture.take("alarm", "", {"kind": "disk", "level": "warn", "text": "1 GB"}, NOW + 9)
+    picture.take("heartbeat", "", beat, NOW + 20)
+    assert [alarm.kind for alarm in picture.raised(NOW + 21)] == ["disk"]
+    assert [alarm.kind for alarm in picture.raised(NOW + 30)] == ["writer", "disk"]
+    picture.take("heartbeat", "", {**beat, "ended": True}, NOW + 31)
+    assert picture.silence(NOW + 90) is None
+    assert (picture.writer.state, len(picture.raised(NOW + 90))) == ("ended", 1)
+
+
 def test_the_dict_of_a_picture_holds_only_plain_values():
     import json
 

@@ -94,7 +94,7 @@ def remarks(app):
     return "".join(re.findall(r"remark (\d)", seen(app)))
 
 
-async def until(pilot, holds, seconds=60.0):
+async def until(pilot, holds, seconds=120.0):
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, seen(pilot.app)
@@ -333,21 +333,20 @@ def test_a_real_run_is_seen_with_values_curve_and_log_and_the_pause_key_pauses_a
         async with followed(daemon.endpoints["requests"], daemon.keys) as pilot:
             await until(pilot, lambda: "stalls" in seen(pilot.app))
             await until(pilot, lambda: re.search("[\u2801-\u28ff]{3}", seen(pilot.app)))
-            # Rows are heard of before the status says what a job does.
+            # Each in its time: on a busy machine a worker may for a while be shown as silent.
+            for piece in ("lab", "tank", "room/air", "● reading", "tank/T", "T 28"):
+                await until(pilot, lambda piece=piece: piece in seen(pilot.app))
             await until(pilot, lambda: state(pilot.app, "tank") == "reading")
-            text = seen(pilot.app)
             await press(pilot, "p")
             await until(pilot, lambda: state(pilot.app, "tank") == "paused")
-            await until(pilot, lambda: "reading → paused" in seen(pilot.app))
-            other = state(pilot.app, "room/air")
+            await until(pilot, lambda: "→ paused" in seen(pilot.app))
+            jobs = pilot.app.view.picture.jobs
+            tank, air = jobs["tank"].rows, jobs["room/air"].rows
+            await until(pilot, lambda: jobs["room/air"].rows > air)
             await press(pilot, "r")
-            await until(pilot, lambda: state(pilot.app, "tank") == "reading")
-            return text, other
+            await until(pilot, lambda: jobs["tank"].rows > tank)
 
-    text, other = asyncio.run(look())
-    assert other == "reading"
-    for piece in ("lab", "tank", "room/air", "● reading", "tank/T", "T 28"):
-        assert piece in text
+    asyncio.run(look())
 
 
 @pytest.mark.processes
@@ -363,7 +362,7 @@ def test_a_key_that_may_only_look_is_refused_in_the_app_and_the_job_goes_on(run)
             await until(pilot, lambda: pilot.app.view.picture.jobs["tank"].rows > before)
             return state(pilot.app, "tank")
 
-    assert asyncio.run(look()) == "reading"
+    assert asyncio.run(look()) != "paused"
 
 
 @pytest.mark.processes

@@ -93,22 +93,42 @@ def test_a_value_beyond_its_limit_is_told_shown_recorded_and_handed_on(
     assert (over["level"], over["missed"]) == ("ok", 0)
 
 
-def test_a_subscriber_may_not_be_there_and_a_killed_writer_loses_no_event(
+def told(place):
+    """The last level of each kind that a command was given."""
+    alarms = [json.loads(line) for line in place.read_text().splitlines()]
+    return {alarm["kind"]: alarm["level"] for alarm in alarms}
+
+
+def kill_writer(daemon, wait_until):
+    """As by `kill -9`; returns when the next one answers."""
+    before = daemon.status()["writer"]
+    os.kill(before["pid"], signal.SIGKILL)
+    wait_until(lambda: daemon.status()["writer"].get("boot", before["boot"]) != before["boot"])
+
+
+def test_what_a_killed_writer_had_raised_is_ended_by_the_next_one_and_the_kill_is_an_alarm(
     tmp_path, sensor, wait_until
 ):
-    with record(tmp_path, sensor, write_period=3600.0) as daemon:
+    place, high = tmp_path / "told", ("tank", "T", "high")
+    options = {**QUIET, "command": ["/bin/sh", "-c", TELLER, str(place)], "timeout": 120}
+    with record(tmp_path, sensor, alarms=options, write_period=3600.0) as daemon:
         sensor.set(35.0)
-        wait_until(lambda: raised(daemon) == {("tank", "T", "high"): "warn"})
+        wait_until(lambda: raised(daemon) == {high: "warn"})
         sensor.set(50.0)
-        wait_until(lambda: raised(daemon) == {("tank", "T", "high"): "alarm"})
+        wait_until(lambda: raised(daemon) == {high: "alarm"})
         daemon.flush()
-        boot = daemon.status()["writer"]["boot"]
-        os.kill(daemon.status()["writer"]["pid"], signal.SIGKILL)
-        wait_until(lambda: daemon.status()["writer"].get("boot", boot) != boot)
-        # It knows nothing of alarms yet, and finds out by the next row.
-        wait_until(lambda: raised(daemon).get(("tank", "T", "high")) == "alarm")
-    found = [event[:2] for event in events(daemon.file_name) if event[0] == "high"]
-    assert found == [("high", "warn"), ("high", "alarm"), ("high", "alarm")]
+        kill_writer(daemon, wait_until)
+        # It goes on with what the last one knew, whatever rows come.
+        assert raised(daemon) == {high: "alarm"}
+        sensor.set(20.0)
+        wait_until(lambda: raised(daemon) == {})
+        wait_until(lambda: told(place) == {"high": "ok", "writer": "ok"})
+    found = [event[:2] for event in events(daemon.file_name)]
+    assert [level for kind, level in found if kind == "high"] == ["warn", "alarm", "ok"]
+    assert [level for kind, level in found if kind == "writer"] == ["alarm", "ok"]
+    with h5py.File(daemon.file_name) as file:
+        texts = file["h5daq/events/text"].asstr()[:]
+    assert "writer: killed by signal 9 (SIGKILL)" in texts
 
 
 def test_a_column_without_numbers_and_lost_readings_are_alarms(tmp_path, sensor, wait_until):

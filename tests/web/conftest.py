@@ -15,8 +15,11 @@ TOKEN = "a-token-for-the-tests"
 
 
 def jobs():
-    """`tank` counts its rows, so that each value is known; the others are arrays of numbers."""
-    numbers, turns = itertools.count(), itertools.count()
+    """`tank` counts its rows, so that each value is known; the others are arrays of numbers.
+
+    The camera's are larger than what a peek tells, and their first pixel counts them.
+    """
+    numbers, turns, frames = itertools.count(), itertools.count(), itertools.count()
     ramp = np.arange(300.0)
 
     def count():
@@ -27,7 +30,9 @@ def jobs():
         return ramp + next(turns)
 
     def frame():
-        return np.outer(np.arange(20.0), np.arange(30.0))
+        image = np.outer(np.arange(100.0), np.arange(120.0))
+        image[0, 0] = next(frames)
+        return image
 
     return [
         h5daq.DAQJob(
@@ -39,7 +44,7 @@ def jobs():
             limits={"p": {"warn": {"low": 999.5}}},
         ),
         h5daq.DAQJob("scope", ["wave"], wave, read_period=0.2, shape=(0, 300)),
-        h5daq.DAQJob("camera", ["frame"], frame, read_period=0.5, shape=(0, 20, 30)),
+        h5daq.DAQJob("camera", ["frame"], frame, read_period=0.5, shape=(0, 100, 120)),
     ]
 
 

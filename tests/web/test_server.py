@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import http.client
 import json
+import shutil
+import ssl
+import subprocess
 import urllib.error
 import urllib.request
 
@@ -47,13 +50,13 @@ class Line:
         return await self.until(lambda said: said["k"] == "reply")
 
 
-def talk(server, act):
+def talk(server, act, **options):
     """Have `act(line)` talk to the server as a page does."""
 
     async def do():
         url = server.url.replace("http", "ws") + "socket"
         headers = {"Origin": server.url.rstrip("/")}
-        line = Line(await websocket_connect(HTTPRequest(url, headers=headers)))
+        line = Line(await websocket_connect(HTTPRequest(url, headers=headers, **options)))
         try:
             return await act(line)
         finally:
@@ -147,6 +150,63 @@ def test_a_private_page_wants_the_token_for_a_look(run):
     with serve(connect, Place(), Gate(TOKEN, private=True)) as server:
         assert talk(server, look) is None
         assert talk(server, lambda line: look(line, TOKEN))["operator"]
+
+
+def test_without_files_the_vault_tells_of_large_columns_and_the_writer_shows_them(run):
+    camera = {"of": "job", "path": ["camera"]}
+
+    async def act(line):
+        line.say(k="hello")
+        await line.until(lambda said: said.get("values", {}).get("job:camera", {}).get("rows"))
+        about = await line.ask(k="about", **camera)
+        watched = await line.ask(k="watch", view=1, labels=["frame"], mode="image", **camera)
+        return about["result"]["columns"], watched["result"]
+
+    with serve(lambda: h5daq.connect(directory=run.folder), Place(), Gate(None)) as server:
+        (column,), image = talk(server, act)
+    assert (column["label"], column["dtype"], column["shape"]) == ("frame", "float64", [100, 120])
+    assert (image["k"], image["shape"], image["size"]) == ("image", [100, 120], [100, 120])
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of this machine's own making, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    made, key = folder / "page.pem", folder / "page.key"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -batch"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    files = ["-keyout", str(key), "-out", str(made)]
+    subprocess.run(["openssl", *words.split(), *names, *files], check=True, capture_output=True)
+    return made, key
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate by openssl")
+def test_with_a_certificate_page_and_token_travel_by_tls_alone(run, certificate):
+    made, key = certificate
+    place = Place(certificate=made, key=key)
+    with serve(lambda: h5daq.connect(directory=run.folder), place, Gate(TOKEN)) as server:
+        assert server.url == f"https://127.0.0.1:{server.port}/"
+        trusted = ssl.create_default_context(cafile=str(made))
+        with urllib.request.urlopen(server.url, timeout=PATIENCE, context=trusted) as reply:
+            assert b"<title>h5daq</title>" in reply.read()
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urllib.request.urlopen(server.url, timeout=PATIENCE)
+        plain = server.url.replace("https", "http")
+        with pytest.raises((urllib.error.URLError, ConnectionError, http.client.HTTPException)):
+            urllib.request.urlopen(plain, timeout=PATIENCE)
+
+        async def take_control(line):
+            line.say(k="hello", token=TOKEN)
+            return await line.until(lambda said: said["k"] == "welcome")
+
+        assert talk(server, take_control, ca_certs=str(made))["operator"]
+
+
+def test_what_is_no_certificate_is_named_and_nothing_is_served(tmp_path):
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("no certificate")
+    with pytest.raises(StorageError, match="can't be served there"):
+        serve(lambda: None, Place(certificate=wrong, key=wrong), Gate(None))
 
 
 @pytest.mark.parametrize(

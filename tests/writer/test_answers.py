@@ -48,6 +48,9 @@ class Desk:
     def newest(self, job):
         return self.peeked
 
+    def glimpse(self, job, label):
+        return {"of": label}
+
     def file_state(self):
         return {"file": "x.h5"}
 
@@ -176,6 +179,12 @@ def test_an_answer_that_waits_does_not_keep_others_waiting(asked, bench):
     bench.desk.done = True
     bench.replies.send_ready()
     assert asked.answer() == Reply(1, {"file": "x.h5"})
+
+
+def test_a_glimpse_is_of_one_column(asked):
+    assert asked(Request(1, "glimpse", {"job": "a", "column": "im"})).result == {"of": "im"}
+    for args in ({"job": "a"}, {"job": "a", "column": 7}, {"job": "c", "column": "im"}):
+        assert asked(Request(2, "glimpse", args)).code == ErrorCode.BAD_ARGUMENT
 
 
 def test_an_answer_that_has_no_form_on_the_wire_is_a_failure_and_no_harm(asked, bench):

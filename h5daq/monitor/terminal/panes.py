@@ -31,7 +31,7 @@ class HeadPane(Drawn):
         now, frame = view.clock(), Frame(self.size.width)
         with view.source.lock:
             lines = [headline(view.picture, now, frame), details(view.picture, now, frame)]
-            lines += trouble(view.picture, frame)
+            lines += trouble(view.picture, now, frame)
         if view.source.trouble:
             lines.append(Text(words.clean(view.source.trouble, 300), "bold red"))
         self.put(lines)

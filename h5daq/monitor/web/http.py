@@ -24,8 +24,9 @@ import tornado.web
 from h5daq.client import Client
 from h5daq.errors import H5daqError
 from h5daq.flow.closing import Closing
-from h5daq.monitor.web.connection import Connection
-from h5daq.monitor.web.feed import Feed
+from h5daq.monitor.feed import Feed
+from h5daq.monitor.picture import Picture
+from h5daq.monitor.web.chronicle import Chronicle
 from h5daq.monitor.web.gate import Gate
 from h5daq.monitor.web.handlers import Files, PageSocket
 from h5daq.monitor.web.page import Backstage
@@ -69,14 +70,15 @@ class Server(Closing):
         bound.setblocking(False)
         self.port = int(bound.getsockname()[1])
         self.url = place.url(self.port)
+        picture = Picture()
+        chronicle = Chronicle(picture)
         try:
-            self._connection = Connection(connect)
+            feed = Feed(connect, picture, listener=chronicle, insist=False)
         except H5daqError:
             bound.close()
             raise
-        feed = Feed(self._connection)
-        sources = Sources(feed, self._connection, archive)
-        self.stage = Backstage(feed, sources, VaultRoom(self._connection), self._connection, gate)
+        sources, room = Sources(feed, chronicle.tracks, archive), VaultRoom(feed.connection)
+        self.stage = Backstage(feed, chronicle, sources, room, feed.connection, gate)
         self._pages: set[PageSocket] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._others = ThreadPoolExecutor(8, thread_name_prefix="h5daq web")
@@ -123,7 +125,9 @@ class Server(Closing):
     async def _tick(self) -> None:
         if not self._pages:
             return
-        self.stage.feed.refresh(time.time())
+        feed = self.stage.feed
+        with feed.lock:
+            self.stage.chronicle.refresh(time.time(), feed.trouble)
         for page in list(self._pages):
             self.later(page.tick())
 
@@ -157,7 +161,6 @@ class Server(Closing):
         self._thread.join()
         self._others.shutdown(cancel_futures=True)
         self.stage.feed.close()
-        self._connection.close()
 
 
 def _content() -> dict[str, tuple[str, bytes]]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from h5daq.errors import ConfigError, H5daqError, NotAllowed, StorageError
 from h5daq.flow.requests import ErrorCode
-from h5daq.monitor.web.connection import Connection
-from h5daq.monitor.web.feed import Feed
+from h5daq.monitor.connection import Connection
+from h5daq.monitor.feed import Feed
+from h5daq.monitor.web.chronicle import Chronicle
 from h5daq.monitor.web.gate import Gate
 from h5daq.monitor.web.sources import Sources
 from h5daq.monitor.web.summary import plain
@@ -48,6 +49,8 @@ class Backstage:
     ----------
     feed : Feed
         The model of the system.
+    chronicle : Chronicle
+        What happened in it.
     sources : Sources
         Rows of jobs.
     room : VaultRoom
@@ -59,6 +62,7 @@ class Backstage:
     """
 
     feed: Feed
+    chronicle: Chronicle
     sources: Sources
     room: VaultRoom
     connection: Connection
@@ -103,11 +107,11 @@ class Page:
 
     def news(self) -> Iterator[Message]:
         """What has changed since it was told last."""
-        number, changed = self._stage.feed.news.since(self._told)
+        number, changed = self._stage.chronicle.news.since(self._told)
         if changed:
             self._told = number
             yield {"k": "news", "values": changed}
-        happened = self._stage.feed.happenings
+        happened = self._stage.chronicle.happenings
         if happened.count > self._happened:
             yield {"k": "happened", "what": happened.since(self._happened)}
             self._happened = happened.count
@@ -190,10 +194,19 @@ class Page:
                 columns, attrs = archive.about(job)
             except StorageError as error:
                 _LOGGER.debug("job %s: %s", job, error)
+        if not columns:
+            columns = self._described(job)
         known = {column["label"] for column in columns}
         row = self._stage.sources.peek(job)
         columns += [_guessed(k, v) for k, v in row.items() if k != "time" and k not in known]
         return columns, {key: plain(value) for key, value in attrs.items()}
+
+    def _described(self, job: str) -> list[dict[str, Any]]:
+        """Columns as the vault tells them, where no file can be read or none has the job yet."""
+        try:
+            return self._stage.room.job_columns(self._in_vault(job.split("/")))
+        except H5daqError:
+            return []
 
     def _run(self, _said: Mapping[str, Any]) -> dict[str, Any]:
         """The run's attributes."""

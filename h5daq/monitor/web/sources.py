@@ -1,25 +1,29 @@
 """Where the rows of a job come from that a page wants to see: files, requests, signals.
 
 Signals have the newest small values, a ``peek`` request the newest row with arrays of up to 8,192
-elements, the files (where they are on this machine) everything up to the last checkpoint. What one
-page asked for a moment ago is not asked for again for another.
+elements, a ``glimpse`` one larger array, the files (where they are on this machine) everything up
+to the last checkpoint. What one page asked for a moment ago is not asked for again for another.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
-from h5daq.errors import H5daqError
-from h5daq.monitor.web.connection import Connection
-from h5daq.monitor.web.feed import Feed
+from h5daq.errors import H5daqError, RequestError
+from h5daq.flow.glimpse import read_glimpse
+from h5daq.monitor.feed import Feed
+from h5daq.monitor.web.traces import Tracks
 
-__all__ = ["Archive", "Sources"]
+__all__ = ["Archive", "Newest", "Sources"]
 
 PEEK_SECONDS = 3.0
+
+MOST_GLIMPSES = 32
+"""Large arrays that are kept for other pages, of up to 2 MiB each."""
 
 
 class Archive(Protocol):
@@ -40,6 +44,15 @@ class Archive(Protocol):
         ...
 
 
+class Newest(NamedTuple):
+    """The newest value of a column: its time (UTC seconds), and of an array also how it is shaped
+    in the file, since of a large one elements may be left out here."""
+
+    time: float
+    value: Any
+    whole: tuple[int, ...] | None = None
+
+
 class Sources:
     """The rows of jobs.
 
@@ -47,17 +60,17 @@ class Sources:
     ----------
     feed : Feed
         The model of the system.
-    connection : Connection
-        For peeks.
+    tracks : Tracks
+        The newest points of each job; under the feed's lock.
     archive : Archive or None
         The files, where they can be read.
     """
 
-    def __init__(self, feed: Feed, connection: Connection, archive: Archive | None) -> None:
-        self.feed, self.archive = feed, archive
-        self._connection = connection
+    def __init__(self, feed: Feed, tracks: Tracks, archive: Archive | None) -> None:
+        self.feed, self.tracks, self.archive = feed, tracks, archive
         self._lock = threading.Lock()
         self._peeked: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._glimpsed: dict[tuple[str, str], tuple[int, Newest | None]] = {}
 
     def rows(self, job: str) -> int:
         """Committed rows of a job."""
@@ -71,17 +84,19 @@ class Sources:
             known = self.feed.picture.jobs.get(job)
             return 0 if known is None else known.in_file
 
-    def newest(self, job: str, label: str) -> tuple[float, Any] | None:
-        """Time and value of a column in the newest row that can be had, or None."""
+    def newest(self, job: str, label: str) -> Newest | None:
+        """A column in the newest row that can be had, or None."""
         with self.feed.lock:
             known = self.feed.picture.jobs.get(job)
             if known is not None and known.last_time is not None and label in known.last:
-                return known.last_time, known.last[label]
+                return Newest(known.last_time, known.last[label])
         row = self.peek(job)
         if label in row:
-            return float(row.get("time") or 0.0), row[label]
+            return Newest(float(row.get("time") or 0.0), row[label])
+        if (seen := self.glimpse(job, label)) is not None:
+            return seen
         last = self.last(job, [label], 1)
-        return (float(last["time"][-1]), last[label][-1]) if label in last else None
+        return Newest(float(last["time"][-1]), last[label][-1]) if label in last else None
 
     def peek(self, job: str) -> Mapping[str, Any]:
         """The newest row without its largest arrays; empty if there is none."""
@@ -89,9 +104,29 @@ class Sources:
         with self._lock:
             known = self._peeked.get(job)
             if known is None or known[0] != rows:
-                row = self._connection.look.request("peek", timeout=PEEK_SECONDS, job=job) or {}
+                row = self.feed.connection.look.request("peek", timeout=PEEK_SECONDS, job=job) or {}
                 known = self._peeked[job] = (rows, row)
         return known[1]
+
+    def glimpse(self, job: str, label: str) -> Newest | None:
+        """The newest value of a column of any size; of a very large one elements are left out."""
+        rows = self.rows(job)
+        with self._lock:
+            known = self._glimpsed.pop((job, label), None)
+            if known is None or known[0] != rows:
+                known = rows, self._ask_glimpse(job, label)
+            self._glimpsed[job, label] = known
+            if len(self._glimpsed) > MOST_GLIMPSES:
+                del self._glimpsed[next(iter(self._glimpsed))]
+        return known[1]
+
+    def _ask_glimpse(self, job: str, label: str) -> Newest | None:
+        client = self.feed.connection.look
+        try:
+            told = client.request("glimpse", timeout=PEEK_SECONDS, job=job, column=label)
+        except RequestError:
+            return None  # a writer that knows nothing of glimpses
+        return None if told is None else Newest(*read_glimpse(told))
 
     def last(
         self, job: str, labels: list[str], rows: int, seconds: float | None = None

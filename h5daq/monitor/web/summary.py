@@ -22,21 +22,20 @@ MOST_TEXT = 80
 
 def run_facts(picture: Picture, now: float, trouble: str) -> dict[str, Any]:
     """The run, its writer and the sums over all jobs."""
-    writer, silence = picture.writer, picture.silence(now)
+    writer = picture.writer
     age = picture.checkpoint_age(now)
     return {
         "id": writer.run_id, "name": writer.run_name, "path": writer.run_path,
         "start": writer.run_start, "file": writer.file, "directory": writer.directory,
         "durability": writer.durability, "state": writer.state,
         "trouble": writer.trouble or trouble, "insecure": writer.insecure,
-        "silence": None if silence is None else round(silence),
         "heard": picture.heard is not None,
         "checkpoint_age": None if age is None else round(age),
         "journal_bytes": writer.journal_bytes, "disk_free": _rough(writer.disk_free, 3),
         "rows": picture.rows(), "rate": _rough(picture.rate(now), 3),
         "byte_rate": _rough(picture.byte_rate(now), 3), "lost": picture.lost(),
-        "alarms": [{"level": a.level, "text": f"{a.where}: {a.text}".lstrip(": ")}
-                   for a in picture.alarms.worst()],
+        "alarms": [{"level": alarm.level, "text": alarm.text or alarm.where}
+                   for alarm in picture.raised(now)],
     }  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from h5daq.client import Client
 from h5daq.errors import ContextLost, DatasetNotFound
+from h5daq.monitor.connection import Connection
 from h5daq.monitor.thin import envelope, real
-from h5daq.monitor.web.connection import Connection
 from h5daq.monitor.web.packed import doubles
 from h5daq.monitor.web.summary import plain
 from h5daq.monitor.web.traces import Floats
@@ -35,6 +35,9 @@ AT_ONCE = 20_000
 """Rows of one look at a dataset; the rest comes with the next ones."""
 
 KEPT_POINTS = 1500
+
+_DTYPES = {"i": "int32", "t": "int64", "v": "float64", "c": "complex128", "s": "object"}
+"""What the vault's types are as columns of files, of which it tells no more."""
 
 
 class VaultRoom:
@@ -81,6 +84,19 @@ class VaultRoom:
                 "comments": _comments(vault),
                 "tags": dict(vault.dir_tags([])[1]).get(name, []),
             }
+
+        return self._with(look)
+
+    def job_columns(self, path: Sequence[str]) -> list[dict[str, Any]]:
+        """The columns of a run's job, as the run's files would tell them."""
+
+        def look(vault: VaultContext) -> list[dict[str, Any]]:
+            _open(vault, path)
+            return [
+                {"label": label, "dtype": _DTYPES.get(kind, kind), "shape": _shape(shape),
+                 "unit": unit, "description": legend}
+                for label, legend, shape, kind, unit in vault.variables_ex()[1]
+            ]  # fmt: skip
 
         return self._with(look)
 

@@ -7,6 +7,7 @@ asks. Times are UTC seconds; what is drawn has been thinned to what a screen can
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from typing import Any
@@ -72,7 +73,7 @@ class TraceView(View):
 
     def due(self) -> bool:
         """Whether signals have told of rows."""
-        track = self._sources.feed.tracks[self._job]
+        track = self._sources.tracks[self._job]
         return track is not None and (track is not self._track or track.count > self._at)
 
     def first(self) -> Message | None:
@@ -88,14 +89,14 @@ class TraceView(View):
 
     def more(self) -> Message | None:
         """The rows that came since, or all again when the job's columns have changed."""
-        if self._sources.feed.tracks[self._job] is not self._track and self._track is not None:
+        if self._sources.tracks[self._job] is not self._track and self._track is not None:
             return self.first()
         times, columns = self._told(self._at)
         return _points(times, columns) if len(times) else None
 
     def _told(self, first: int) -> tuple[Floats, dict[str, Floats]]:
         with self._sources.feed.lock:
-            track = self._sources.feed.tracks[self._job]
+            track = self._sources.tracks[self._job]
             if track is None:
                 return np.empty(0), {label: np.empty(0) for label in self._labels}
             self._track, self._at = track, track.count
@@ -169,29 +170,34 @@ class ArrayView(View):
     def _newest(self) -> Message | None:
         self._rows, self._asked = self._state(), time.monotonic()
         found = self._sources.newest(self._job, self._label)
-        if found is None or found[0] <= self._time:
+        if found is None or found.time <= self._time:
             return None
-        self._time = found[0]
-        return shown(self._mode, found[0], np.asarray(found[1]))
+        self._time = found.time
+        return shown(self._mode, found.time, np.asarray(found.value), found.whole)
 
 
-def shown(mode: str, when: float, row: NDArray[Any]) -> Message:
-    """One row in one of the three modes."""
-    values = real(row)
+def shown(
+    mode: str, when: float, row: NDArray[Any], whole: tuple[int, ...] | None = None
+) -> Message:
+    """One row in one of the three modes; `whole` is its shape, where elements were left out."""
+    values, shape = real(row), row.shape if whole is None else whole
     if mode == "waterfall":
-        return band(np.array([when]), values[np.newaxis])
+        return band(np.array([when]), values[np.newaxis], size=math.prod(shape))
     if mode == "image":
         picture = as_image(values, IMAGE_POINTS)
-        size = list(row.shape[-2:]) if row.ndim == 2 else list(picture.shape)
+        size = list(shape) if row.ndim == 2 else list(picture.shape)
         return {"k": "image", "time": when, "shape": list(picture.shape), "size": size,
                 "values": singles(picture)}  # fmt: skip
     x, lines = as_lines(values, LINE_POINTS)
+    x = x * (shape[-1] / row.shape[-1]) if row.ndim else x
     return {"k": "lines", "time": when, "x": doubles(x), "ys": [doubles(line) for line in lines]}
 
 
-def band(times: Floats, rows: NDArray[Any], *, reset: bool = False) -> Message:
-    """Rows as lines of a waterfall."""
+def band(
+    times: Floats, rows: NDArray[Any], *, reset: bool = False, size: int | None = None
+) -> Message:
+    """Rows as lines of a waterfall, of arrays with `size` elements in all."""
     flat = real(rows).reshape(len(rows), -1)
     thinned = averaged(flat, BAND_POINTS, 1)
     return {"k": "band", "reset": reset, "x": doubles(times), "width": thinned.shape[1],
-            "size": flat.shape[1], "values": singles(thinned)}  # fmt: skip
+            "size": size or flat.shape[1], "values": singles(thinned)}  # fmt: skip

@@ -55,8 +55,7 @@ export function showRun(run) {
 }
 
 function showTrouble(run) {
-  const silent = run.silence === null ? "" : `Nothing was heard of the writer for ${run.silence} s. `;
-  const text = silent + (run.trouble || "");
+  const text = run.trouble || "";
   set(at("trouble"), text);
   at("trouble").hidden = !text;
   at("alarms").replaceChildren(...(run.alarms || []).map((alarm) => {

@@ -1,4 +1,4 @@
-"""The clients that the page's server asks by, also when the next run is at another place.
+"""The clients that a monitor asks by, also when the next run is at another place.
 
 A daemon that starts anew has sockets of its own. Where the writer is found by its directory, that
 tells where they are; so when nobody answers, `Connection.look_again` looks there again.
