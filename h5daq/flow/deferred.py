@@ -28,6 +28,13 @@ class Wait(NamedTuple):
     nbytes: int
 
 
+class _Held(NamedTuple):
+    position: int
+    nbytes: int
+    until: float
+    seconds: float
+
+
 class Deferred:
     """The positions that wait.
 
@@ -43,41 +50,41 @@ class Deferred:
     """
 
     def __init__(self) -> None:
-        self._positions: dict[Key, int] = {}
-        self._bytes: dict[Key, int] = {}
+        self._held: dict[Key, _Held] = {}
         self._deadline: float | None = None
 
     def holds(self, key: Key, position: int, wait: Wait, now: float) -> bool:
         """Whether a position waits from now on; if not, it is to be told at once."""
-        nbytes = self._bytes.get(key, 0) + wait.nbytes
+        held = self._held.get(key)
+        nbytes = wait.nbytes + (held.nbytes if held else 0)
         if wait.seconds <= 0.0 or nbytes > MOST_BYTES:
             self.forget(key)
             return False
-        self._positions[key], self._bytes[key] = position, nbytes
-        until = now + wait.seconds
+        until = held.until if held else now + wait.seconds
+        self._held[key] = _Held(position, nbytes, until, wait.seconds)
         self._deadline = until if self._deadline is None else min(self._deadline, until)
         return True
 
     def forget(self, key: Key) -> None:
         """It is told otherwise."""
-        self._positions.pop(key, None)
-        self._bytes.pop(key, None)
+        self._held.pop(key, None)
 
-    def told(self, positions: Mapping[str, tuple[int, int]]) -> None:
-        """A heartbeat has told these: ``{job: (inc, next)}``."""
-        for job, inc in list(self._positions):
-            if positions.get(job) == (inc, self._positions[job, inc]):
-                self.forget((job, inc))
-        if not self._positions:
-            self._deadline = None
+    def told(self, positions: Mapping[str, tuple[int, int]], now: float) -> None:
+        """A heartbeat has told these: ``{job: (inc, next)}``. What came since waits anew."""
+        for key, held in list(self._held.items()):
+            inc, following = positions.get(key[0], (None, 0))
+            if inc == key[1] and following == held.position:
+                self.forget(key)
+            elif inc == key[1]:
+                self._held[key] = held._replace(until=now + held.seconds)
+        self._deadline = min((held.until for held in self._held.values()), default=None)
 
     def due(self, now: float) -> dict[Key, int]:
         """All that waits, once the first has waited as long as it may."""
         if self._deadline is None or now < self._deadline:
             return {}
-        told, self._positions, self._bytes = self._positions, {}, {}
-        self._deadline = None
-        return told
+        told, self._held, self._deadline = self._held, {}, None
+        return {key: held.position for key, held in told.items()}
 
     def next_deadline(self) -> float | None:
         """When `due` has something to tell; None if nothing waits."""

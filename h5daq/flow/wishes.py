@@ -18,8 +18,8 @@ __all__ = ["Pause", "Wishes"]
 LONGEST_PAUSE, SHORTEST_PAUSE = 0.02, 0.002
 """Seconds that the socket is left alone at most; and below this, not at all."""
 
-LONGEST_REST = 0.8
-"""Seconds that an answer waits at most: a worker that hears nothing for one second sends again."""
+LONGEST_REST = 2.0
+"""Seconds that an answer waits at most."""
 
 _MANY_MESSAGES, _MANY_BYTES = 256, 64 << 10
 """A look that brought more shows a writer that is busy: it goes on at once."""

@@ -114,8 +114,9 @@ class Courier(threading.Thread):
             message = encode_rows(batch, self._job.schema)
         except WireError as error:
             return self._refuse(batch, error)
-        with self._moved:
-            cause = self._keep(Piece(batch.first, batch.n, message))
+        piece = Piece(batch.first, batch.n, message)
+        with self._lock:
+            cause = "" if self._stock.put(piece) else self._keep(piece)
             if cause:
                 self._tally.lost(cause, batch.n)
             self._pump()
@@ -218,7 +219,7 @@ class Courier(threading.Thread):
         for topic, fields in self._link.receive(self._patience()):
             self._hear(topic, fields)
         self._redirect()
-        with self._moved:
+        with self._lock:
             self._pump()
         self._tick(time.monotonic())
 
@@ -329,7 +330,10 @@ class Courier(threading.Thread):
         return time.monotonic() - self._finishing_at > HELLO_SECONDS
 
     def _keep(self, piece: Piece) -> str:
-        """Hold a message, after waiting for room where that is due; "" or the cause of its loss."""
+        """Hold a message for which there is no room: wait for some where that is due.
+
+        Gives "", or the cause of its loss.
+        """
         # The courier can't wait for itself, and a batch above the limit is better than one lost.
         own = threading.current_thread() is self
         while not own and not self._stock.fits(len(piece.message)) and self._may_wait:

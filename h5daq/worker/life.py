@@ -51,9 +51,9 @@ log = logging.getLogger("h5daq.worker")
 DONE, FAILED, HELD = 0, 1, 3
 """Exit codes: all rows committed; the job could not be begun; rows were left that nobody took."""
 
-REST_SECONDS, REST_BYTES = 0.6, 1 << 20
-"""How long the writer's answers may wait, if so many bytes may be held. Each of them wakes two
-threads, and they come with every second heartbeat then."""
+REST_SECONDS, REST_BYTES = 1.5, 1 << 20
+"""How long the writer's answers may wait, if so many bytes may be held: the heartbeat tells them
+all each second, and each one that comes by itself would wake two threads for little."""
 
 HUNG_SECONDS = 1.0
 """How long a getter that is given up may take to return after it was interrupted."""

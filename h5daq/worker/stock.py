@@ -114,6 +114,13 @@ class Stock:
         """Whether there is room for `size` bytes in memory."""
         return self._hold.fits(size)
 
+    def put(self, piece: Piece) -> bool:
+        """Hold a message in memory if there is room for it."""
+        if not self._hold.fits(len(piece.message)):
+            return False
+        self._hold.put(piece)
+        return True
+
     def keep(self, piece: Piece, *, must: bool = False) -> str:
         """Hold a message; "" or the cause for which its rows are lost.
 

@@ -164,7 +164,7 @@ class Publisher:
     def _tell_deferred(self, now: float) -> None:
         beaten, self._beaten = self._beaten, {}
         if beaten:
-            self._deferred.told(beaten)
+            self._deferred.told(beaten, now)
         waited = self._deferred.due(now)
         if waited:
             window = self._breadth.of(self._window())

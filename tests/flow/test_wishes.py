@@ -76,9 +76,19 @@ def test_what_a_heartbeat_has_told_is_not_told_again() -> None:
     deferred = Deferred()
     for job, position in (("a", 5), ("b", 6), ("c", 7)):
         deferred.holds((job, 1), position, Wait(0.6, 10), 1.0)
-    deferred.told({"a": (1, 5), "b": (1, 4), "c": (2, 7)})
-    assert deferred.due(2.0) == {("b", 1): 6, ("c", 1): 7}
+    deferred.told({"a": (1, 5), "b": (1, 4)}, 1.5)
+    assert deferred.next_deadline() == 1.6
+    assert deferred.due(1.6) == {("b", 1): 6, ("c", 1): 7}
     assert deferred.next_deadline() is None
+
+
+def test_what_came_after_a_heartbeat_waits_anew() -> None:
+    deferred = Deferred()
+    deferred.holds(("a", 1), 5, Wait(1.5, 10), 1.0)
+    deferred.holds(("a", 1), 6, Wait(1.5, 10), 1.9)
+    deferred.told({"a": (1, 5)}, 2.0)
+    assert deferred.due(3.4) == {}
+    assert deferred.due(3.5) == {("a", 1): 6}
 
 
 KEYS = st.tuples(st.sampled_from("ab"), st.integers(1, 2))
