@@ -60,6 +60,7 @@ class RowBuffer:
         self.rows = fitting if rows is None else max(1, rows)
         self.max_age = max_age
         self._max_bytes = max_bytes
+        self._most = max(1, MAX_BATCH_BYTES // schema.row_bytes)
         self._seen: float | None = None
         self._store = Store(schema, self.rows, max_bytes)
 
@@ -86,6 +87,17 @@ class RowBuffer:
         if self._seen is None:
             self._seen = now
         return now - self._seen >= self.max_age
+
+    def ripe(self, now: float, limit: float) -> bool:
+        """Whether the rows should leave now: full, or too old at `limit`, the next chance."""
+        store = self._store
+        n = store.end - store.start
+        if not n:
+            return False
+        if self._seen is None:
+            self._seen = now
+        old = limit - self._seen >= self.max_age or now - self._seen >= self.max_age
+        return old or n >= self.rows or store.text_size >= self._max_bytes
 
     def next_due(self) -> float | None:
         """When `due` becomes true, in monotonic seconds; None while no rows are known to wait."""
@@ -216,12 +228,11 @@ class RowBuffer:
         return Batch(job, inc, first, n, columns)
 
     def _most_rows(self) -> int:
-        by_size = max(1, MAX_BATCH_BYTES // self.schema.row_bytes)
         if self._store.text_size <= MAX_TEXT_BYTES:
-            return by_size
+            return self._most
         texts = [column for column in self._store.held() if isinstance(column, list)]
         sizes = np.cumsum([sum(map(text_bytes, row)) for row in zip(*texts, strict=True)])
-        return max(1, min(by_size, int(np.searchsorted(sizes, MAX_TEXT_BYTES, "right"))))
+        return max(1, min(self._most, int(np.searchsorted(sizes, MAX_TEXT_BYTES, "right"))))
 
     def _leave(self, n: int) -> None:
         self._store.drop(n)

@@ -66,6 +66,8 @@ class Sender:
         Number of the first row that will be put: 0 unless a spool is read from its middle.
     skip : callable, optional
         Encodes ``(first, n, cause)`` as a skip message; by default for the job that `hello` names.
+    rest : float
+        For how many seconds a position may wait, by the hello: silence is to last so much longer.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Sender:
         hello: bytes,
         first: int = 0,
         skip: SkipEncoder | None = None,
+        rest: float = 0.0,
     ) -> None:
         self.inc, self.next = inc, first
         self._hello = hello
@@ -88,7 +91,7 @@ class Sender:
         self._hello_at, self._hello_wait, self._hello_said = 0.0, HELLO_SECONDS, False
         self._quiet_since: float | None = None
         self._unanswered_since: float | None = None
-        self._silence = SILENCE_SECONDS
+        self._silence = self._least_silence = SILENCE_SECONDS + rest
         self._blocked_until, self._blocked_wait = 0.0, BLOCKED_SECONDS
 
     # -- what is held ------------------------------------------------------------------------
@@ -295,7 +298,7 @@ class Sender:
             self._quiet_since = None if self._box.empty else now
             # A writer that is slow for long isn't probed in vain: only a stream in flow counts.
             if before is State.STREAM:
-                self._silence = max(self._silence / 2, SILENCE_SECONDS)
+                self._silence = max(self._silence / 2, self._least_silence)
 
     def _moved_just(self, now: float) -> bool:
         return self._quiet_since is None or now - self._quiet_since < REPEAT_SECONDS

@@ -10,6 +10,7 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from h5daq.errors import JobTypeError, JobValueError, WireError
@@ -91,10 +92,14 @@ def _is_jumps(value: object) -> bool:
 
 
 def _is_positions(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(job, str) and isinstance(at, list) and len(at) == 2 and all(map(_is_uint64, at))
-        for job, at in value.items()
-    )
+    # Each worker gets those of all: so this is one pass after the other, and none in Python.
+    if not isinstance(value, dict) or set(map(type, value.values())) - {list}:
+        return False
+    numbers = list(chain.from_iterable(value.values()))
+    if set(map(type, value)) - {str} or set(map(len, value.values())) - {2}:
+        return False
+    whole = not set(map(type, numbers)) - {int}
+    return whole and (not numbers or (min(numbers) >= 0 and max(numbers) < 1 << 64))
 
 
 def _is_attrs(value: object) -> bool:
@@ -154,7 +159,7 @@ WORKER: Kinds = {
     "hello": {
         **_FROM, "schema": _must(_LIST), "attrs": _ATTRS, "host": _TEXT, "pid": _COUNT,
         "period": _NUMBER, "mode": _TEXT, "chunk": _COUNT, "hash": _TEXT, "time": _NUMBER,
-        "cause": _TEXT, "spooled": _BOOL,
+        "cause": _TEXT, "spooled": _BOOL, "interval": _NUMBER, "rest": _NUMBER,
     },
     "rows": {**_FROM, "first": _must(_COUNT), "n": _SOME, "data": _BIN, "text": _LIST},
     "skip": {**_FROM, "first": _must(_COUNT), "n": _SOME, "cause": _LOSS},

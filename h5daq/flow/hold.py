@@ -93,8 +93,9 @@ class Hold:
 
     def fits(self, size: int) -> bool:
         """Whether a message of `size` bytes may be put into memory."""
-        room = self.held_bytes + size <= self._memory or not self.sender.held_rows
-        return room and not self.behind
+        if self.behind:
+            return False
+        return self.sender.held_bytes + size <= self._memory or not self.sender.held_rows
 
     # -- in ------------------------------------------------------------------------------------
 
@@ -131,7 +132,8 @@ class Hold:
         """Let go of what is committed, bring back what there is room for, send; the count."""
         if self._shelf is not None:
             self._shelf.release(self.sender.next)
-        self._refill()
+        if self.behind:
+            self._refill()
         if self._make_bye is not None and not self.behind:
             self.sender.finish(self._make_bye(self.sender.end))
             self._make_bye = None

@@ -3,6 +3,7 @@
 Every message is one map with text keys. `read_map` walks over its pairs: a large ``bin`` is given
 as a view of the message, never copied, and a large text block is only measured. All else is
 unpacked under limits on size, nesting and counts, so that a small message can't claim much memory.
+A small one, in which there is nothing to object to, is unpacked in one go.
 
 Whatever is wrong with the bytes, the outcome is one `WireError`; nothing else is ever raised.
 """
@@ -37,6 +38,9 @@ MAX_STRINGS = 2_000_000
 """Most strings in the text block of one message."""
 
 _FIRST_BYTES = 64 * 1024
+
+_SMALL_BYTES = MAX_LENGTH
+"""A message of so many bytes is within all limits on counts."""
 
 
 # First bytes of msgpack values.
@@ -97,6 +101,10 @@ def read_map(message: Buffer, *, block: str = "") -> dict[str, Any]:
     WireError
         If the bytes are not exactly one map with text keys within the limits.
     """
+    if len(message) <= _SMALL_BYTES:
+        found = _read_small(message)
+        if found is not None and block not in found:
+            return found
     try:
         return _Walk(message).pairs(block)
     except WireError:
@@ -105,6 +113,34 @@ def read_map(message: Buffer, *, block: str = "") -> dict[str, Any]:
         raise WireError("the message ends too early", cause="truncated") from error
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise WireError(f"no message: {error or type(error).__name__}") from error
+
+
+def _read_small(message: Buffer) -> dict[str, Any] | None:
+    """The pairs of a small message, in one go; None if there is anything to object to."""
+    # It has too few bytes for more elements than are allowed, wherever they are.
+    try:
+        found = msgpack.unpackb(
+            message, object_pairs_hook=_distinct, ext_hook=_no_extension, max_ext_len=0
+        )
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
+        return None
+    if type(found) is not dict or not 0 < len(found) <= MAX_PAIRS:
+        return None
+    *others, last = found.values()
+    if set(map(type, found)) != {str} or bytes in map(type, others):
+        return None
+    if type(last) is bytes:
+        # The last value's bytes are the last of the message.
+        whole = memoryview(message).cast("B")
+        found[next(reversed(found))] = whole[len(whole) - len(last) :]
+    return found
+
+
+def _distinct(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    distinct = dict(pairs)
+    if len(distinct) < len(pairs):
+        raise ValueError("a key twice")
+    return distinct
 
 
 def _read_block(block: memoryview) -> list[list[str]]:

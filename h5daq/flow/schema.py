@@ -239,6 +239,8 @@ class Schema:
         Bytes of one row; text counts as 8.
     labels : tuple of str
         All labels, ``time`` included.
+    text, binary : tuple of Column
+        The text columns, and the others, ``time`` first; both in order.
 
     Raises
     ------
@@ -249,12 +251,16 @@ class Schema:
     columns: tuple[Column, ...]
     row_bytes: int = field(init=False, compare=False, repr=False)
     labels: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    text: tuple[Column, ...] = field(init=False, compare=False, repr=False)
+    binary: tuple[Column, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         columns = tuple(self.columns)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "row_bytes", sum(c.row_bytes for c in columns))
         object.__setattr__(self, "labels", tuple(c.label for c in columns))
+        object.__setattr__(self, "text", tuple(c for c in columns if c.is_text))
+        object.__setattr__(self, "binary", tuple(c for c in columns if not c.is_text))
         self._check()
 
     @classmethod
@@ -277,16 +283,6 @@ class Schema:
                 f"a row has {self.row_bytes} bytes, at most {MAX_ROW_BYTES} fit into a message: "
                 "make its arrays smaller, or send a part at a time with extend_mode"
             )
-
-    @property
-    def text(self) -> tuple[Column, ...]:
-        """The text columns, in order."""
-        return tuple(c for c in self.columns if c.is_text)
-
-    @property
-    def binary(self) -> tuple[Column, ...]:
-        """The other columns, in order, ``time`` first."""
-        return tuple(c for c in self.columns if not c.is_text)
 
     @property
     def fingerprint(self) -> str:

@@ -129,14 +129,16 @@ class Store:
     def held(self, rows: int | None = None) -> tuple[ColumnData, ...]:
         """The first `rows` of the rows held, or all: views of the columns, and lists."""
         end = self.end if rows is None else self.start + rows
-        return tuple(column[self.start : end] for column in self.columns)
+        start = self.start
+        return tuple([column[start:end] for column in self.columns])
 
     def drop(self, rows: int) -> None:
         """Forget the first `rows` of the rows held."""
         self.start += rows
         if self.start == self.end:
             self.start = self.end = 0
-        self.text_size = self._count_text()
+        if self.text_size:
+            self.text_size = self._count_text()
 
     def put(self, t: float | None, row: Any) -> bool:
         """Store one row; with `t` None its first entry is its time. False for one to skip.

@@ -46,6 +46,9 @@ _HEAD = {"v", "k", "job", "inc", "first", "n"}
 _ROWS = {*_HEAD, "data", "text"}
 _BIN32 = b"\xc6"
 
+_SMALL_BYTES = 4096
+"""Values of so few bytes are copied once more than need be: that is quicker than not to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -181,18 +184,23 @@ def encode_rows(batch: Batch, schema: Schema) -> bytes:
     }  # fmt: skip
     if texts:
         head["text"] = texts
-    size = sum(block.nbytes for block in blocks)
+    size = sum(map(len, blocks))
+    if size <= _SMALL_BYTES:
+        head["data"] = b"".join(blocks)
+        return pack(head)
     opening = _open(pack(head), size)
     check_size(len(opening) + size)
-    return b"".join([opening, *(block.data for block in blocks)])
+    return b"".join([opening, *blocks])
 
 
-def _parts(batch: Batch, schema: Schema) -> tuple[list[NDArray[np.uint8]], list[list[str]]]:
+def _parts(batch: Batch, schema: Schema) -> tuple[list[bytes | memoryview], list[list[str]]]:
     """The columns of numbers as bytes, and those of text, once they are seen to fit."""
     if batch.n < 1 or len(batch.columns) != len(schema.columns):
         found = f"{batch.n} rows of {len(batch.columns)} columns"
         raise WireError(f"{found}; {len(schema.columns)} columns are wanted", cause="size")
     pairs = list(zip(schema.columns, batch.columns, strict=True))
+    if not schema.text:
+        return [_block(column, values, batch.n) for column, values in pairs], []
     texts = [list(values) for column, values in pairs if column.is_text]
     if any(len(values) != batch.n for values in texts):
         raise WireError(f"a text column without {batch.n} texts", cause="size")
@@ -206,14 +214,16 @@ def _open(head: bytes, data_bytes: int) -> bytes:
     return b"".join([bytes([head[0] + 1]), head[1:], b"\xa4data", _BIN32, length])
 
 
-def _block(column: Column, values: ColumnData, n: int) -> NDArray[np.uint8]:
-    array = np.ascontiguousarray(values)
-    wanted = (column.dtype, (n, *column.shape))
-    if (array.dtype, array.shape) != wanted:
+def _block(column: Column, values: ColumnData, n: int) -> bytes | memoryview:
+    array = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if array.dtype != column.dtype or array.shape != (n, *column.shape):
+        wanted = (column.dtype, (n, *column.shape))
         found = f"{array.dtype} {array.shape}"
         raise WireError(f"label {column.label!r}: {found} instead of {wanted}", cause="size")
+    if array.nbytes <= _SMALL_BYTES:
+        return array.tobytes()
     # As bytes: not every dtype can be exported as a buffer.
-    return array.reshape(-1).view(np.uint8)
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def rows_of(head: Head, schema: Schema) -> Batch:

@@ -115,7 +115,7 @@ class Collector:
         # Rather a little early than a whole round late.
         limit = next_chance + self.interval / 8
         with self._lock:
-            if self._buffer.full or self._buffer.due(now) or self._buffer.due(limit):
+            if self._buffer.ripe(now, limit):
                 self._ship_all()
 
     def patience(self, now: float) -> float | None:
@@ -156,12 +156,12 @@ class Collector:
             self._buffer.append(t, entries)
 
     def _ship_all(self) -> None:
-        while (batch := self._oldest()) is not None:
+        take = self._buffer.take
+        while (batch := take(self._job, self._inc, self._next, copy=self._copy)) is not None:
             if self._ship(batch):
                 self._next = batch.end
-
-    def _oldest(self) -> Batch | None:
-        return self._buffer.take(self._job, self._inc, self._next, copy=self._copy)
+            if not self._buffer.n:
+                break
 
 
 def is_nothing(result: Any) -> bool:

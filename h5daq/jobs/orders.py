@@ -19,6 +19,9 @@ class Orders:
     ----------
     stopped, paused : bool
         Whether to end; whether to leave out readings.
+    fresh : bool
+        Whether any has come since this was last set to False. The thread that reads does so,
+        before it asks what they are.
     seq : int
         The last order taken.
 
@@ -34,6 +37,7 @@ class Orders:
     def __init__(self) -> None:
         self.stopped = False
         self.paused = False
+        self.fresh = False
         self.seq = 0
         self._triggers = 0
         self._triggers_done = 0
@@ -54,12 +58,13 @@ class Orders:
         elif verb == "release":
             self._releases += 1
         self.seq = seq
+        self.fresh = True
         self._bell.ring()
         return True
 
     def stop(self) -> None:
         """End reading; from any thread and from signal handlers."""
-        self.stopped = True
+        self.stopped = self.fresh = True
         self._bell.ring()
 
     def triggered(self) -> bool:

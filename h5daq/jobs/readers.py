@@ -89,6 +89,7 @@ class Reader:
         self._clock, self._wall = clock, wall
         self.pace = pace_of(job, clock(), wall())
         self._lock = None if job.thread_id is None else HostLock(job.thread_id)
+        self._read_alone = reading if self._lock is None else self._read_in_turn
 
     @property
     def busy_since(self) -> float | None:
@@ -108,25 +109,37 @@ class Reader:
 
     def step(self) -> None:
         """Wait for what is next, or do it."""
-        if self._orders.released():
-            self._collector.flush(release=True)
-        if self._orders.paused:
-            self._rest()
-        elif self._orders.triggered():
-            self._trigger()
-        elif (wait := self.pace.due - self._clock()) > 0:
+        if self._orders.fresh and self._obey():
+            return
+        now = self._clock()
+        if (wait := self.pace.due - now) > 0:
             self._orders.wait(wait)
         else:
-            self._keep_deadline()
+            self._keep_deadline(now)
 
-    def _keep_deadline(self) -> None:
-        begun = self._clock()
-        self.pace.begin(begun)
+    def _obey(self) -> bool:
+        """Whether there was something to do."""
+        orders = self._orders
+        orders.fresh = False
+        if orders.released():
+            self._collector.flush(release=True)
+        if orders.paused:
+            self._rest()
+        elif orders.triggered():
+            orders.fresh = True
+            self._trigger()
+        else:
+            return orders.stopped
+        return True
+
+    def _keep_deadline(self, begun: float) -> None:
+        pace = self.pace
+        pace.begin(begun)
         good = self._read(begun)
         now = self._clock()
-        self.pace.done(now, good, self._wall())
+        pace.done(now, good, self._wall())
         # The next look at the rows comes when the next reading is over.
-        self._collector.settle(now, max(now, self.pace.due) + (now - begun))
+        self._collector.settle(now, max(now, pace.due) + (now - begun))
 
     def _trigger(self) -> None:
         if self._job.read_mode == "constant":
@@ -165,7 +178,7 @@ class Reader:
 
     def _try(self) -> bool | ReadingError:
         try:
-            return self._read_alone()
+            return self._read_alone(self._collector)
         except ReadingError as error:
             return error
         except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
@@ -175,11 +188,10 @@ class Reader:
         self._tally.failed(error)
         return False
 
-    def _read_alone(self) -> bool:
-        if self._lock is None:
-            return self._reading(self._collector)
+    def _read_in_turn(self, collector: Collector) -> bool:
+        assert self._lock is not None
         with self._turn(self._lock):
-            return self._reading(self._collector)
+            return self._reading(collector)
 
     @contextlib.contextmanager
     def _turn(self, lock: HostLock) -> Iterator[None]:

@@ -76,6 +76,11 @@ class Schedule:
     overrun : {"skip", "catch-up", "shift"}
         What becomes of deadlines that have gone by.
 
+    Attributes
+    ----------
+    due : float
+        The deadline of the next reading.
+
     Examples
     --------
     >>> schedule = Schedule(1.0, now=100.0)
@@ -99,12 +104,8 @@ class Schedule:
         self._align = align
         self._origin = now + (-wall % period if align else 0.0)
         self._number = 0
+        self.due = self._deadline()
         self._late: deque[float] = deque(maxlen=_LATENESSES)
-
-    @property
-    def due(self) -> float:
-        """The deadline of the next reading."""
-        return self._origin + self._number * self.period
 
     def begin(self, now: float) -> None:
         """Note how late the reading begins."""
@@ -113,8 +114,9 @@ class Schedule:
     def done(self, now: float, _good: bool = True, wall: float = 0.0, /) -> None:
         """Move on to the next deadline that is to be kept."""
         self._number += 1
-        missed = max(0, math.floor((now - self.due) / self.period))
-        if missed:
+        self.due = due = self._deadline()
+        missed = math.floor((now - due) / self.period)
+        if missed > 0:
             self._miss(missed, now)
         if self._align:
             self._follow(wall - now)
@@ -122,6 +124,7 @@ class Schedule:
     def restart(self, now: float) -> None:
         """Leave out the deadlines before `now` without counting them."""
         self._number += max(0, math.ceil((now - self.due) / self.period))
+        self.due = self._deadline()
 
     def lateness(self) -> tuple[float, float]:
         """Median and 99th percentile of lateness since the last call, in seconds."""
@@ -132,15 +135,20 @@ class Schedule:
         if self._overrun == "skip":
             self.overruns += missed
             self._number += missed
-            return
-        self.overruns += 1
+        else:
+            self.overruns += 1
         if self._overrun == "shift":
             self._origin, self._number = now, 0
+        self.due = self._deadline()
 
     def _follow(self, offset: float) -> None:
         """The wall clock is slewed and set: keep the grid on its multiples."""
         half = self.period / 2
         self._origin -= (self.due + offset + half) % self.period - half
+        self.due = self._deadline()
+
+    def _deadline(self) -> float:
+        return self._origin + self._number * self.period
 
 
 class Constant:

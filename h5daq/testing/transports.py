@@ -159,6 +159,33 @@ def a_subscriber_hears_its_prefixes(transport: Transport, at: Endpoints) -> None
         until(lambda: deaf(port, listener), port)
 
 
+def a_port_knows_which_kinds_are_heard(transport: Transport, at: Endpoints) -> None:
+    """What nobody ever subscribed to need not be made."""
+    with writer(transport, at) as port:
+        assert not port.is_heard("new-dir")
+        with subscriber(transport, port, prefixes(["new-dir"], "tank")):
+            until(lambda: port.is_heard("new-dir"), port)
+            assert not port.is_heard("alarm")
+            with subscriber(transport, port, [b""]):
+                until(lambda: port.is_heard("alarm"), port)
+
+
+def rows_may_be_left_for_later(transport: Transport, at: Endpoints) -> None:
+    """While only requests are waited for, and are there when they are asked for."""
+    with (
+        writer(transport, at) as port,
+        worker(transport, port) as link,
+        transport.client(port.endpoints.requests) as client,
+    ):
+        send(link, b"row")
+        until(lambda: port.poll(0.1).data, port)
+        assert port.poll(0.0, data=False) == (False, False)
+        client.send(encode_request(Request(1, "echo")))
+        assert until(lambda: port.poll(0.1, data=False).requests, port)
+        assert port.poll(DEADLINE) == (True, True)
+        assert receive(port, 1) == [b"row"]
+
+
 def a_subscriber_that_does_not_read_harms_nobody(transport: Transport, at: Endpoints) -> None:
     """It misses signals; publishing never waits, and others hear all that they read."""
     everything = prefixes(["new-dir"])
@@ -337,6 +364,8 @@ TRANSPORT_CHECKS: tuple[Check, ...] = (
     threads_may_send_at_once,
     a_worker_hears_what_is_for_its_job,
     a_subscriber_hears_its_prefixes,
+    a_port_knows_which_kinds_are_heard,
+    rows_may_be_left_for_later,
     a_subscriber_that_does_not_read_harms_nobody,
     what_is_no_message_is_counted,
     publishing_from_a_thread_is_safe,

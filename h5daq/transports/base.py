@@ -142,14 +142,20 @@ class WorkerLink(Protocol):
 
 
 class WriterPort(_Closing, Protocol):
-    """The writer's end. `publish` and `wake` may be called from any thread, all else from one."""
+    """The writer's end.
+
+    `publish`, `is_heard` and `wake` may be called from any thread, all else from one.
+    """
 
     @property
     def endpoints(self) -> Endpoints:
         """The real addresses, ports filled in."""
 
-    def poll(self, timeout: float) -> Events:
-        """What there is to read; waits up to `timeout` seconds for something."""
+    def poll(self, timeout: float, *, data: bool = True) -> Events:
+        """What there is to read; waits up to `timeout` seconds for something.
+
+        Without `data` the workers' messages are left where they are.
+        """
 
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:
         """Messages of workers that have come, without waiting, up to either limit."""
@@ -165,6 +171,9 @@ class WriterPort(_Closing, Protocol):
 
     def publish(self, topic: bytes, payload: bytes) -> None:
         """Tell all that subscribe to the topic. Slow ones miss it."""
+
+    def is_heard(self, kind: str) -> bool:
+        """Whether anybody may be listening to signals of a kind: False if surely nobody is."""
 
     def wake(self) -> None:
         """Make `poll` return early. From any thread."""

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 from h5daq.errors import WireError
+from h5daq.flow.audience import Audience
 from h5daq.flow.packing import Buffer
 from h5daq.flow.topics import topic
 from h5daq.flow.wire import decode_signal
@@ -31,6 +32,14 @@ class MemorySubscription(End):
         self.queue: deque[tuple[bytes, bytes]] = deque()
         with net.changed:
             net.listeners.append(self)
+
+    @property
+    def audience(self) -> Audience:
+        """What it subscribes to. Lock held."""
+        audience = Audience()
+        for prefix in self.prefixes:
+            audience.add(prefix)
+        return audience
 
     def offer(self, topic: bytes, payload: bytes) -> None:
         """Take a signal if it is asked for and there is room. Lock held."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from h5daq.errors import ConfigError
+from h5daq.flow.audience import Audience
 from h5daq.flow.closing import Closing
 from h5daq.flow.packing import Buffer
 from h5daq.transports.base import REQUEST_QUEUE, Asked, Endpoints, Events, Frame
@@ -42,6 +43,10 @@ class Listener(Protocol):
     """Who hears signals."""
 
     endpoint: str
+
+    @property
+    def audience(self) -> Audience:
+        """What it subscribes to. Lock held."""
 
     def offer(self, topic: bytes, payload: bytes) -> None:
         """Take a signal if it is asked for and there is room. Lock held."""
@@ -98,11 +103,18 @@ class MemoryWriterPort(End):
         self._net.ports[endpoint] = self
         return endpoint
 
-    def poll(self, timeout: float) -> Events:
-        """What there is to read; waits up to `timeout` seconds for something."""
+    def poll(self, timeout: float, *, data: bool = True) -> Events:
+        """What there is to read; waits up to `timeout` seconds for something.
+
+        Without `data` the workers' messages are left where they are.
+        """
+
+        def ready() -> Events:
+            return Events(data and any(self.data.values()), bool(self.requests))
+
         with self._net.changed:
-            self._wait(timeout, lambda: bool(any(self.data.values()) or self.requests))
-            return Events(any(self.data.values()), bool(self.requests))
+            self._wait(timeout, lambda: any(ready()))
+            return ready()
 
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:
         """Messages of workers that have come, without waiting, up to either limit."""
@@ -144,6 +156,12 @@ class MemoryWriterPort(End):
                 if listener.endpoint == self.endpoints.signals:
                     listener.offer(topic, payload)
             self._net.changed.notify_all()
+
+    def is_heard(self, kind: str) -> bool:
+        """Whether anybody may be listening to signals of a kind."""
+        with self._net.changed:
+            here = [one for one in self._net.listeners if one.endpoint == self.endpoints.signals]
+            return any(one.audience.hears(kind) for one in here)
 
     def close(self, linger: float = 0.0) -> None:  # noqa: ARG002 - nothing is ever under way
         """Let go."""

@@ -1,7 +1,8 @@
-"""The socket that signals go out by: PUB, or with a lock XPUB, which sees who subscribes to what.
+"""The socket that signals go out by: XPUB, which is a PUB that sees who subscribes to what.
 
-Commits are announced by the thread that made them, and the others must not wait for it: so the
-socket has a mutex of its own. With a lock each subscription is looked at before it takes effect.
+So what nobody would hear need not be made. With a lock each subscription is looked at before it
+takes effect. Commits are announced by the thread that made them, and the others must not wait for
+it: so the socket has a mutex of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 import zmq
 
 from h5daq.errors import ConfigError
+from h5daq.flow.audience import Audience
 from h5daq.transports.base import SIGNAL_QUEUE
 from h5daq.transports.locks import Locks
 from h5daq.transports.zmq_curve import lock, user_of
@@ -25,7 +27,7 @@ _REBIND_SECONDS, _REBIND_PAUSE_SECONDS = 1.0, 0.002
 
 
 class SignalSocket:
-    """Publishes to all who subscribe. From any thread, but for `bind`.
+    """Publishes to all who subscribe, and knows to what. From any thread, but for `bind`.
 
     Parameters
     ----------
@@ -38,8 +40,10 @@ class SignalSocket:
     def __init__(self, context: Context, locks: Locks | None) -> None:
         self._locks, self._mutex, self._endpoint = locks, threading.Lock(), ""
         self._closed = False
-        kind = zmq.PUB if locks is None else zmq.XPUB
-        self._socket: Socket = make_socket(context, kind, send=SIGNAL_QUEUE, receive=SIGNAL_QUEUE)
+        self._audience = Audience()
+        self._socket: Socket = make_socket(
+            context, zmq.XPUB, send=SIGNAL_QUEUE, receive=SIGNAL_QUEUE
+        )
         # All that comes in are subscriptions.
         self._socket.maxmsgsize = _MAX_SUBSCRIPTION_BYTES
         if locks is not None:
@@ -59,12 +63,20 @@ class SignalSocket:
         """Tell all that subscribe to the topic. Slow ones miss it."""
         with self._mutex:
             if not self._closed:
-                # A PUB socket never blocks: it drops for those whose queue is full.
+                # Such a socket never blocks: it drops for those whose queue is full.
                 self._socket.send(topic, zmq.SNDMORE)
                 self._socket.send(payload)
                 # Sending may have taken the news of a subscription off what the door polls.
                 if self._locks is not None:
                     self._attend(self._locks)
+
+    def is_heard(self, kind: str) -> bool:
+        """Whether anybody may be listening to signals of a kind."""
+        with self._mutex:
+            if self._closed:
+                return False
+            self._attend(self._locks)
+            return self._audience.hears(kind)
 
     def attend(self) -> None:
         """Let the subscriptions take effect that have come and are allowed."""
@@ -104,12 +116,23 @@ class SignalSocket:
                 self._closed = True
                 self._socket.close(linger=milliseconds(linger))
 
-    def _attend(self, locks: Locks) -> None:
+    def _attend(self, locks: Locks | None) -> None:
         while int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:
             frame = self._socket.recv(zmq.NOBLOCK, copy=False)
             wish = frame.bytes
-            if wish[:1] == b"\0":
-                self._socket.setsockopt(zmq.UNSUBSCRIBE, wish[1:])
-            elif wish[:1] == b"\1" and locks.may_hear(user_of(frame), wish[1:]):
-                # It takes effect for the connection that was read from last.
-                self._socket.setsockopt(zmq.SUBSCRIBE, wish[1:])
+            if locks is not None:
+                self._heed(locks, user_of(frame), wish)
+            elif wish[:1] == b"\1":
+                self._audience.add(wish[1:])
+            elif wish[:1] == b"\0":
+                # Of those that many have, ZeroMQ tells the last one that goes.
+                self._audience.discard(wish[1:])
+
+    def _heed(self, locks: Locks, user: str, wish: bytes) -> None:
+        if wish[:1] == b"\0":
+            self._socket.setsockopt(zmq.UNSUBSCRIBE, wish[1:])
+        elif wish[:1] == b"\1" and locks.may_hear(user, wish[1:]):
+            # It takes effect for the connection that was read from last. Of those that have it each
+            # tells that it leaves, or the last one that is cut off: who is left is not known.
+            self._socket.setsockopt(zmq.SUBSCRIBE, wish[1:])
+            self._audience.add_for_good(wish[1:])

@@ -39,7 +39,7 @@ _MORE = zmq.NOBLOCK | zmq.SNDMORE
 class WriterPort(Closing):
     """Where workers, clients and subscribers come to.
 
-    `publish` and `wake` may be called from any thread, all else from one.
+    `publish`, `is_heard` and `wake` may be called from any thread, all else from one.
 
     Parameters
     ----------
@@ -74,13 +74,19 @@ class WriterPort(Closing):
             raise
         if self._door is not None:
             self._door.start()
-        self._poller = zmq.Poller()
-        for readable in (self._pull, self._router, self._bell.fileno()):
+        self._requests_only, self._poller = zmq.Poller(), zmq.Poller()
+        for readable in (self._router, self._bell.fileno()):
+            self._requests_only.register(readable, zmq.POLLIN)
             self._poller.register(readable, zmq.POLLIN)
+        self._poller.register(self._pull, zmq.POLLIN)
 
-    def poll(self, timeout: float) -> Events:
-        """What there is to read; waits up to `timeout` seconds for something."""
-        ready = dict(self._poller.poll(milliseconds(timeout)))
+    def poll(self, timeout: float, *, data: bool = True) -> Events:
+        """What there is to read; waits up to `timeout` seconds for something.
+
+        Without `data` the workers' messages are left where they are.
+        """
+        poller = self._poller if data else self._requests_only
+        ready = dict(poller.poll(milliseconds(timeout)))
         if self._bell.fileno() in ready:
             self._bell.hear()
         return Events(self._pull in ready, self._router in ready)
@@ -144,6 +150,10 @@ class WriterPort(Closing):
     def publish(self, topic: bytes, payload: bytes) -> None:
         """Tell all that subscribe to the topic. Slow ones miss it."""
         self._signals.publish(topic, payload)
+
+    def is_heard(self, kind: str) -> bool:
+        """Whether anybody may be listening to signals of a kind. From any thread."""
+        return self._signals.is_heard(kind)
 
     def cut_subscribers(self) -> bool:
         """End all connections for signals; whoever may comes back by itself.

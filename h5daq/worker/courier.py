@@ -1,10 +1,10 @@
 """The courier: takes encoded rows, hears the writer, sends again what got lost.
 
 `ship` is called by the thread that reads: it encodes, and sends at once where the window allows.
-The courier's own thread waits for signals with a deadline; while little is held it rests after
-each round, and hears a handful of positions at once: for a hundred workers on a small computer
-waking up is what costs. Everything that decides what is
-sent stands in `h5daq.flow.delivery`; here are only the lock, the clock and the link.
+The courier's own thread waits for signals with a deadline, and says its status when the writer's
+heartbeat has woken it anyway: for a hundred workers on a small computer waking up is what costs.
+Everything that decides what is sent stands in `h5daq.flow.delivery`; here are only the lock, the
+clock and the link.
 
 What is held, and where, is the affair of `h5daq.worker.stock`. A job in constant mode waits
 for a writer that is alive but slow, whatever its policy: nothing but the getter's speed is lost.
@@ -24,7 +24,6 @@ from h5daq.flow.batch import Batch
 from h5daq.flow.spooling import Piece
 from h5daq.flow.topics import parse
 from h5daq.flow.wire import encode, encode_rows
-from h5daq.jobs.bell import Bell
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.tally import Tally
 from h5daq.transports.base import WorkerLink
@@ -34,13 +33,8 @@ __all__ = ["Courier"]
 
 log = logging.getLogger("h5daq.worker")
 
-STATUS_SECONDS = 1.0
-
-REST_SECONDS = 0.2
-"""How long an order may wait while a worker rests. Jobs that wait for triggers don't rest."""
-
-REST_BYTES = 256 << 10
-"""With more than this in hand, positions are heard as they come."""
+STATUS_SECONDS, STATUS_LEAST = 1.2, 0.7
+"""A status is said with the writer's heartbeat if the last one is so old, else after so long."""
 
 HELLO_SECONDS = 2.0
 """How long a worker without rows waits for a first sign of the writer before it ends."""
@@ -104,8 +98,6 @@ class Courier(threading.Thread):
         self._heard_at: float | None = None
         self._renewed_at, self._stalled = 0.0, False
         self._status_at = 0.0
-        self._bell = Bell()
-        self._rest_bytes = min(REST_BYTES, job.buffer_bytes // 4)
         self._finishing_at: float | None = None
         self._impatient = False
         self._closing = False
@@ -122,8 +114,9 @@ class Courier(threading.Thread):
             message = encode_rows(batch, self._job.schema)
         except WireError as error:
             return self._refuse(batch, error)
-        with self._moved:
-            cause = self._keep(Piece(batch.first, batch.n, message))
+        piece = Piece(batch.first, batch.n, message)
+        with self._lock:
+            cause = "" if self._stock.put(piece) else self._keep(piece)
             if cause:
                 self._tally.lost(cause, batch.n)
             self._pump()
@@ -136,7 +129,7 @@ class Courier(threading.Thread):
         with self._moved:
             self._stock.finish()
             self._pump()
-            self._wake()
+            self._link.wake()
             while not self._stock.done and not self._hopeless and time.monotonic() < deadline:
                 self._moved.wait(min(0.5, max(0.0, deadline - time.monotonic())))
             return self._stock.held[0]
@@ -187,12 +180,12 @@ class Courier(threading.Thread):
         """The writer has moved."""
         with self._lock:
             self._new_endpoints = (data, signals)
-        self._wake()
+        self._link.wake()
 
     def report(self) -> None:
         """Send a status soon."""
         self._status_at = 0.0
-        self._wake()
+        self._link.wake()
 
     def close(self) -> None:
         """End the thread and the link; what is still held is left to the next worker.
@@ -200,7 +193,7 @@ class Courier(threading.Thread):
         What was sent gets a moment to leave.
         """
         self._closing = True
-        self._wake()
+        self._link.wake()
         if self.is_alive():
             self.join()
         with self._lock:
@@ -226,23 +219,9 @@ class Courier(threading.Thread):
         for topic, fields in self._link.receive(self._patience()):
             self._hear(topic, fields)
         self._redirect()
-        with self._moved:
+        with self._lock:
             self._pump()
         self._tick(time.monotonic())
-        self._rest()
-
-    def _rest(self) -> None:
-        busy = self._heard_at is None or self._finishing_at is not None or self._closing
-        if busy or self._job.read_mode == "trigger":
-            return
-        with self._lock:
-            if self._stock.busy(self._rest_bytes):
-                return
-        self._bell.wait(min(REST_SECONDS, self._patience()))
-
-    def _wake(self) -> None:
-        self._bell.ring()
-        self._link.wake()
 
     def _patience(self) -> float:
         with self._lock:
@@ -261,6 +240,8 @@ class Courier(threading.Thread):
             self._heard_at = now
             if kind == "heartbeat":
                 self._stalled = bool(fields.get("stalled"))
+                if now > self._status_at - (STATUS_SECONDS - STATUS_LEAST):
+                    self._status_at = now
             with self._moved:
                 self._move(kind, fields, now)
 
@@ -349,11 +330,13 @@ class Courier(threading.Thread):
         return time.monotonic() - self._finishing_at > HELLO_SECONDS
 
     def _keep(self, piece: Piece) -> str:
-        """Hold a message, after waiting for room where that is due; "" or the cause of its loss."""
+        """Hold a message for which there is no room: wait for some where that is due.
+
+        Gives "", or the cause of its loss.
+        """
         # The courier can't wait for itself, and a batch above the limit is better than one lost.
         own = threading.current_thread() is self
         while not own and not self._stock.fits(len(piece.message)) and self._may_wait:
-            self._bell.ring()
             self._moved.wait(0.5)
         return self._stock.keep(piece, must=own)
 

@@ -51,6 +51,10 @@ log = logging.getLogger("h5daq.worker")
 DONE, FAILED, HELD = 0, 1, 3
 """Exit codes: all rows committed; the job could not be begun; rows were left that nobody took."""
 
+REST_SECONDS, REST_BYTES = 1.5, 1 << 20
+"""How long the writer's answers may wait, if so many bytes may be held: the heartbeat tells them
+all each second, and each one that comes by itself would wake two threads for little."""
+
 HUNG_SECONDS = 1.0
 """How long a getter that is given up may take to return after it was interrupted."""
 
@@ -150,7 +154,7 @@ class Worker:
             turn = max((relic.spool.about.turn for relic in relics), default=-1) + 1
             about = About(job.group, self.inc, spec.home, self._hello(spooled=True), turn)
             spool = Spool(place_of(spec.run, job.group, self.inc), about, job.spool_bytes)
-        return Stock(job, self.inc, self._hello(), spool, relics)
+        return Stock(job, self.inc, self._hello(), spool, relics, rest=self._hurry()["rest"])
 
     def _hello(self, **fields: Any) -> bytes:
         job, schema = self.job, self.job.schema
@@ -160,8 +164,18 @@ class Worker:
             "hello", job=job.group, inc=self.inc, schema=schema.to_wire(), attrs=job.attrs,
             host=socket.gethostname(), pid=os.getpid(), mode=job.read_mode,
             period=job.read_period if job.read_mode == "schedule" else 0.0,
-            chunk=job.chunk_length or 0, hash=schema.fingerprint, time=time.time(), **fields,
+            chunk=job.chunk_length or 0, hash=schema.fingerprint, time=time.time(),
+            **self._hurry(), **fields,
         )  # fmt: skip
+
+    def _hurry(self) -> dict[str, float]:
+        """How long a row may wait on its way for others, and its answer."""
+        interval = self.spec.batch_interval
+        return {
+            "interval": self.job.batch_interval if interval is None else interval,
+            # Who can hold little needs its room back soon.
+            "rest": REST_SECONDS if self.job.buffer_bytes >= REST_BYTES else 0.0,
+        }
 
     # -- what others say ------------------------------------------------------------------------
 

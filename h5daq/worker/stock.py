@@ -41,6 +41,8 @@ class Stock:
         The disk.
     relics : iterable of Relic
         What goes out before its own, oldest first.
+    rest : float
+        For how many seconds positions may wait, by the hello.
     """
 
     def __init__(
@@ -50,11 +52,14 @@ class Stock:
         hello: bytes,
         spool: Spool | None = None,
         relics: Iterable[Relic] = (),
+        *,
+        rest: float = 0.0,
     ) -> None:
         self._job, self._inc, self._spool = job, inc, spool
         self._relics = deque(relics)
         # What is in flight can't be given up: the half of the buffer must be enough for it.
-        sender = Sender(inc, hello=hello, window=min(WINDOW, job.buffer_bytes // 2))
+        window = min(WINDOW, job.buffer_bytes // 2)
+        sender = Sender(inc, hello=hello, window=window, rest=rest)
         self._hold = Hold(sender, spool, memory=job.buffer_bytes, always=job.spool == "always")
         self._closed = False
         self._limit_spool()
@@ -93,10 +98,6 @@ class Stock:
         """Whether an earlier worker's rows are still being sent."""
         return bool(self._relics)
 
-    def busy(self, size: int) -> bool:
-        """Whether there is so much to send that every position should be heard at once."""
-        return self.past or self._hold.behind or self._hold.held_bytes > size
-
     @property
     def done(self) -> bool:
         """Whether all is committed and the bye was answered."""
@@ -112,6 +113,13 @@ class Stock:
     def fits(self, size: int) -> bool:
         """Whether there is room for `size` bytes in memory."""
         return self._hold.fits(size)
+
+    def put(self, piece: Piece) -> bool:
+        """Hold a message in memory if there is room for it."""
+        if not self._hold.fits(len(piece.message)):
+            return False
+        self._hold.put(piece)
+        return True
 
     def keep(self, piece: Piece, *, must: bool = False) -> str:
         """Hold a message; "" or the cause for which its rows are lost.

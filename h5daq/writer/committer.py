@@ -18,6 +18,7 @@ from h5daq.flow import wire
 from h5daq.flow.batch import Batch
 from h5daq.flow.breadth import Breadth
 from h5daq.flow.coalesce import Coalescer
+from h5daq.flow.deferred import Deferred
 from h5daq.flow.ledger import JobState
 from h5daq.flow.names import is_own
 from h5daq.flow.schema import Schema
@@ -49,6 +50,10 @@ class Port(Protocol):
 
     def publish(self, topic: bytes, payload: bytes) -> None:
         """Send to all subscribers, without ever waiting."""
+        ...
+
+    def is_heard(self, kind: str) -> bool:
+        """Whether anybody may be listening to signals of a kind."""
         ...
 
 
@@ -86,6 +91,8 @@ class Publisher:
         self.totals: dict[str, int] = {}
         self._news: Coalescer[Change] = Coalescer(signal_rate, merge=_newer)
         self._vault: Coalescer[dict[str, Any]] = Coalescer(signal_rate, merge=more_news)
+        self._deferred = Deferred()
+        self._beaten: dict[str, tuple[int, int]] = {}
 
     def know(self, jobs: Iterable[JobState]) -> None:
         """Begin with jobs whose rows an earlier writer has committed."""
@@ -100,31 +107,42 @@ class Publisher:
 
     def tell(self, note: Note, now: float) -> None:
         """Publish what a commit has made true; `now` is monotonic seconds."""
-        self._tell_workers(note)
+        self._tell_workers(note, now)
         for kind, path, payload in note.signals:
             self.send(kind, path, **payload)
-        for path, fields in note.news.items():
-            if (told := self._vault.offer(path, fields, now)) is not None:
-                self.send("data-available", path, **told)
         self.newest.update(note.changes)
         for job, change in note.changes.items():
             self.totals[job] = change.total
+        # Who is not there when something happens is not told of it later.
+        if (note.changes or note.news) and self._port.is_heard("data-available"):
+            self._tell_listeners(note, now)
+
+    def _tell_listeners(self, note: Note, now: float) -> None:
+        for path, fields in note.news.items():
+            if (told := self._vault.offer(path, fields, now)) is not None:
+                self.send("data-available", path, **told)
+        for job, change in note.changes.items():
             ready = self._news.offer(f"{self._run_path}/{job}", change, now)
             if ready is not None:
                 self._available(f"{self._run_path}/{job}", ready)
 
-    def _tell_workers(self, note: Note) -> None:
+    def _tell_workers(self, note: Note, now: float) -> None:
         window = self._breadth.of(self._window())
         for (job, inc), position in note.positions.items():
             self.positions[job] = (inc, position)
-            self.position(job, inc, position, window, bye=(job, inc) in note.byes)
+            key = job, inc
+            wait = None if key in note.prompt else note.waits.get(key)
+            if wait is None or not self._deferred.holds(key, position, wait, now):
+                self._deferred.forget(key)
+                self.position(job, inc, position, window, bye=key in note.byes)
         for job, inc in note.strangers:
             self.position(job, inc, 0, window, need="hello")
         for job, cause in note.refused.items():
             self.send("refused", job, cause=cause)
 
     def tell_due(self, now: float) -> None:
-        """Publish the signals that were held back and are due."""
+        """Publish the signals and positions that were held back and are due."""
+        self._tell_deferred(now)
         for path, change in self._news.due(now):
             self._available(path, change)
         for path, fields in self._vault.due(now):
@@ -139,8 +157,32 @@ class Publisher:
 
     def next_deadline(self) -> float | None:
         """When `tell_due` has something to do, in monotonic seconds."""
-        deadlines = (self._news.next_deadline(), self._vault.next_deadline())
+        held = self._news, self._vault, self._deferred
+        deadlines = [signals.next_deadline() for signals in held]
         return min((time for time in deadlines if time is not None), default=None)
+
+    def _tell_deferred(self, now: float) -> None:
+        beaten, self._beaten = self._beaten, {}
+        if beaten:
+            self._deferred.told(beaten, now)
+        waited = self._deferred.due(now)
+        if waited:
+            window = self._breadth.of(self._window())
+            for (job, inc), position in waited.items():
+                self.position(job, inc, position, window)
+
+    def heartbeat(self, now: float, stalled: str, *, ended: bool = False) -> None:
+        """Tell all positions, and that this writer lives or has ended; from any thread.
+
+        `now` is UTC seconds.
+        """
+        # What is committed, not what has come: workers forget their rows by it.
+        positions = dict(self.positions)
+        self.send(
+            "heartbeat", "", boot=self._boot, run=self._run, time=now, positions=positions,
+            stalled=stalled, **({"ended": True} if ended else {}),
+        )  # fmt: skip
+        self._beaten = positions
 
     def position(self, job: str, inc: int, position: int, window: int, /, **more: Any) -> None:
         """The answer of the delivery to one incarnation of a job."""
@@ -151,8 +193,9 @@ class Publisher:
         )  # fmt: skip
 
     def send(self, kind: str, path: str, /, **fields: Any) -> None:
-        """Publish one map under its topic."""
-        self._port.publish(topic(kind, path), wire.encode(kind, **fields))
+        """Publish one map under its topic, if anybody may hear it."""
+        if self._port.is_heard(kind):
+            self._port.publish(topic(kind, path), wire.encode(kind, **fields))
 
     def _available(self, path: str, change: Change) -> None:
         self.send(

@@ -31,6 +31,7 @@ from h5daq.flow.records import (
     encode_record,
 )
 from h5daq.flow.wire import Head, decode_head
+from h5daq.flow.wishes import Wishes
 from h5daq.writer.accounts import Stood
 from h5daq.writer.guard import Guard
 from h5daq.writer.notes import Note
@@ -92,6 +93,7 @@ class Intake:
         self._marked = self._marked_vault = 0
         self._greeted: set[tuple[str, int]] = set()
         self.note = Note()
+        self.wishes = Wishes()
         self.recent = Recent()
         self.fed: dict[str, int] = {}
         self.appeared: list[tuple[str, str, str]] = []
@@ -178,12 +180,16 @@ class Intake:
             self.remarks.append(("status", head.job, head.fields))
         elif head.k == "hello":
             self._greeted.add((head.job, head.inc))
+            self.wishes.hear(head)
         elif head.k == "bye":
             self._bye(head, job.next[head.inc])
         # What was taken before is dropped without an answer: answers to repeats breed repeats.
+        key = head.job, head.inc
         if verdict is not Verdict.KNOWN or head.k in ("hello", "bye"):
-            self.note.positions[head.job, head.inc] = job.next[head.inc]
-        self.note.strangers.discard((head.job, head.inc))
+            self.note.positions[key] = job.next[head.inc]
+            if head.k != "rows" or verdict is Verdict.GAP:
+                self.note.prompt.add(key)
+        self.note.strangers.discard(key)
 
     def _bye(self, head: Head, position: int) -> None:
         """The end of a worker, if nothing is missing and it is sure to hear that."""
@@ -192,6 +198,7 @@ class Intake:
         if head.fields.get("end", 0) <= position and (head.job, head.inc) in self._greeted:
             if not head.fields.get("spooled"):
                 self.ended.add((head.job, head.inc))
+                self.wishes.forget(head.job, head.inc)
             self.note.byes.add((head.job, head.inc))
 
     def _journal_message(self, head: Head, message: memoryview) -> None:
@@ -230,6 +237,9 @@ class Intake:
             self._announce(head.job)
             self.note.urgent = True
         self.note.rows(head.job, batch, job.schema, job.rows, job.last_time)
+        rest = self.wishes.rest(head.job, head.inc)
+        if rest:
+            self.note.may_wait((head.job, head.inc), rest, len(message))
         if head.job in self.watched:
             self.note.watched.append((batch, job.schema))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from h5daq.flow.batch import Batch
+from h5daq.flow.deferred import Key, Wait
 from h5daq.flow.schema import Schema
 
 __all__ = ["Change", "Note", "Notes", "more_news"]
@@ -32,9 +33,11 @@ class Change:
 class Note:
     """Everything that waits for one commit."""
 
-    positions: dict[tuple[str, int], int] = field(default_factory=dict)
-    strangers: set[tuple[str, int]] = field(default_factory=set)
-    byes: set[tuple[str, int]] = field(default_factory=set)
+    positions: dict[Key, int] = field(default_factory=dict)
+    waits: dict[Key, Wait] = field(default_factory=dict)
+    prompt: set[Key] = field(default_factory=set)
+    strangers: set[Key] = field(default_factory=set)
+    byes: set[Key] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     changes: dict[str, Change] = field(default_factory=dict)
     signals: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
@@ -48,6 +51,11 @@ class Note:
         earlier = self.changes.get(job)
         rows = batch.n + (earlier.rows if earlier else 0)
         self.changes[job] = Change(rows, total, last, batch, schema)
+
+    def may_wait(self, key: Key, seconds: float, nbytes: int) -> None:
+        """The position about so many bytes of rows need not be told at once."""
+        earlier = self.waits.get(key)
+        self.waits[key] = Wait(seconds, nbytes + (earlier.nbytes if earlier else 0))
 
     def tell(self, kind: str, path: str, fields: dict[str, Any]) -> None:
         """Add a signal of the vault; new rows of a dataset are told as one."""
@@ -136,6 +144,9 @@ class Notes:
             self._note = note
             return
         mine.positions.update(note.positions)
+        mine.prompt |= note.prompt
+        for key, wait in note.waits.items():
+            mine.may_wait(key, *wait)
         # Who was a stranger may have said hello since.
         mine.strangers = (mine.strangers | note.strangers) - mine.positions.keys()
         mine.byes |= note.byes

@@ -20,6 +20,7 @@ from typing import Any
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import RunRecord
 from h5daq.flow.rollover import Calendar
+from h5daq.flow.wishes import Pause
 from h5daq.jobs.wallclock import WallClock
 from h5daq.logs import log_remote
 from h5daq.storage.checkpoint import Builder
@@ -107,6 +108,7 @@ class Writer:
         self._limit_bytes = _MEMORY_BYTES if in_memory else settings.journal_bytes
         self._tick_at = self._rejoined_at = 0.0
         self._rows_at = self._told_at = 0.0
+        self._pause = Pause()
 
     # -- beginning -----------------------------------------------------------------------------
 
@@ -276,7 +278,7 @@ class Writer:
         self.store.start()
         self.alerting.start()
         while not self.stopped:
-            self._receive(self.port.poll(self._patience()))
+            self._receive(self._poll())
             self._tick()
             if self._stop_asked:
                 self.begin_stop(None, [])
@@ -290,6 +292,11 @@ class Writer:
         self.port.close(linger=1.0)
         endpoints_file(self.directory).unlink(missing_ok=True)
         self._opened.lock.release()
+
+    def _poll(self) -> Events:
+        """Wait for messages; for those of workers not sooner than the pause is over."""
+        wait, left = self._patience(), self._pause.left(time.monotonic())
+        return self.port.poll(min(wait, left) if left else wait, data=not left)
 
     def _patience(self) -> float:
         due = self._tick_at
@@ -338,6 +345,8 @@ class Writer:
             self.port.wake()
 
     def _take(self, frames: list[Frame]) -> None:
+        nbytes = sum(len(frame.buffer) for frame in frames)
+        self._pause.looked(self._rows_at, len(frames), nbytes, self.intake.wishes.pause)
         if self.guard is None:
             for frame in frames:
                 self.intake.take(frame.buffer)
@@ -395,19 +404,11 @@ class Writer:
             self._rejoined_at = time.monotonic() + _REJOIN_SECONDS
         if not self.desk.stopping:
             self.alerting.tick(self.desk.seen, self.desk.trouble())
-        self._heartbeat()
+        self.publisher.heartbeat(self.clock(), self.desk.trouble())
         self.desk.repeat_orders()
         if self._stop_by is None and self._parent_gone():
             log.warning("the process that started this writer is gone: draining, then sealing")
             self.begin_stop(None, [])
-
-    def _heartbeat(self, *, ended: bool = False) -> None:
-        # What is committed, not what has come: workers forget their rows by it.
-        positions = dict(self.publisher.positions)
-        self.publisher.send(
-            "heartbeat", "", boot=self.boot, run=self.settings.run_id, time=self.clock(),
-            positions=positions, stalled=self.desk.trouble(), **({"ended": True} if ended else {}),
-        )  # fmt: skip
 
     def _window(self) -> int:
         return max(
@@ -461,7 +462,7 @@ class Writer:
         self.ending.close_journal()
         self.ending.report()
         self.alerting.end()
-        self._heartbeat(ended=True)
+        self.publisher.heartbeat(self.clock(), self.desk.trouble(), ended=True)
         self.stopped = True
 
     def _look_at_last_rows(self) -> None:
@@ -477,7 +478,7 @@ class Writer:
             thread.join(0.1)
             if time.monotonic() >= self._tick_at:
                 self._tick_at = time.monotonic() + _TICK_SECONDS
-                self._heartbeat()
+                self.publisher.heartbeat(self.clock(), self.desk.trouble())
             self.replies.receive()
             self.replies.send_ready()
             self.ending.gives_up()

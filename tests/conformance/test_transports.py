@@ -78,6 +78,20 @@ def test_a_link_to_no_endpoint_is_refused_and_leaves_nothing_open(which: tuple[s
         WorkerLink(*which, "tank").close()
 
 
+@pytest.mark.parametrize("name", ["memory", "ipc"])
+def test_a_port_knows_when_nobody_hears_a_kind_any_more(name: str, short_path: Path) -> None:
+    transport, at = TRANSPORTS[name](short_path)
+    with transport.writer(*at) as port:
+        signals = port.endpoints.signals
+        with transport.subscriber(signals, [b"alarm/"]) as one:
+            with transport.subscriber(signals, [b"alarm/", b"log/"]):
+                until(lambda: port.is_heard("log"), port)
+            until(lambda: not port.is_heard("log"), port)
+            assert port.is_heard("alarm")
+            one.unsubscribe(b"alarm/")
+            until(lambda: not port.is_heard("alarm"), port)
+
+
 def test_both_ipc_and_tcp_ends_say_their_real_endpoints(short_path: Path) -> None:
     with WriterPort("tcp://127.0.0.1:*", f"ipc://{short_path}/r", "tcp://[::1]:*") as port:
         assert port.endpoints.data.removeprefix("tcp://127.0.0.1:").isdecimal()

@@ -250,6 +250,25 @@ def test_a_message_with_a_field_changed_is_read_or_a_wire_error(message: bytes, 
             read(msgpack.packb(fields))
 
 
+@given(st.sampled_from(WORKER_MESSAGES + PUBLISHED_MESSAGES), st.data())
+@settings(max_examples=400, deadline=None)
+def test_what_is_read_in_one_go_is_what_a_walk_finds(message: bytes, data: Any) -> None:
+    if data.draw(st.booleans()):
+        fields = msgpack.unpackb(message)
+        fields[data.draw(st.sampled_from([*sorted(fields), "new"]))] = data.draw(json_like)
+        message = msgpack.packb(fields)
+    changed = bytearray(message)
+    for _ in range(data.draw(st.integers(0, 2))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    quick = packing._read_small(bytes(changed))
+    if quick is not None:
+        walked = packing._Walk(bytes(changed)).pairs("")
+        assert repr(list(quick.items())) == repr(list(walked.items())) or (
+            list(map(type, quick.values())) == list(map(type, walked.values()))
+            and msgpack.packb(quick) == msgpack.packb(walked)
+        )
+
+
 @pytest.mark.parametrize("message", WORKER_MESSAGES)
 def test_a_message_cut_anywhere_is_a_wire_error(message: bytes) -> None:
     for length in range(len(message)):

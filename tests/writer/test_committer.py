@@ -112,6 +112,47 @@ def test_a_bye_is_answered_after_the_commit(publisher, hear, front, worker):
     assert (position["next"], position["bye"]) == (0, True)
 
 
+def test_a_position_waits_as_long_as_its_worker_allows(publisher, hear, front, worker):
+    told, tank = hear("position"), worker()
+    publisher.tell(front.take(tank.hello(rest=0.6)), 0.0)
+    for i in range(3):
+        publisher.tell(front.take(tank.rows(11.0 + i)), 0.1 * i)
+    publisher.tell_due(0.5)
+    assert [position["next"] for _, position in told()] == [0]
+    assert publisher.positions == {"tank": (1, 3)}
+    assert publisher.next_deadline() == 0.6
+    publisher.tell_due(0.6)
+    assert [position["next"] for _, position in told()] == [3]
+
+
+def test_a_heartbeat_tells_the_positions_that_wait(publisher, hear, front, worker):
+    told, tank = hear("position", "heartbeat"), worker()
+    publisher.tell(front.take(tank.hello(rest=0.6), tank.rows(11.0)), 0.0)
+    publisher.tell(front.take(tank.rows(12.0)), 0.1)
+    publisher.heartbeat(20.0, "")
+    publisher.tell_due(9.0)
+    position, beat = (fields for _, fields in told())
+    assert (position["next"], beat["positions"]) == (1, {"tank": [1, 2]})
+
+
+def test_a_gap_and_a_bye_are_answered_at_once_whatever_may_wait(publisher, hear, front, worker):
+    told, tank = hear("position"), worker()
+    publisher.tell(front.take(tank.hello(rest=0.6)), 0.0)
+    publisher.tell(front.take(tank.rows(11.0)), 0.0)
+    publisher.tell(front.take(tank.rows(13.0, first=5)), 0.1)
+    publisher.tell(front.take(tank.say("bye", end=1)), 0.1)
+    assert [(p["next"], p.get("bye")) for _, p in told()] == [(0, None), (1, None), (1, True)]
+
+
+def test_signals_that_nobody_hears_are_not_made(publisher, hear, front, worker, monkeypatch):
+    made, tank = [], worker()
+    note = front.take(tank.hello(), tank.rows(11.0))
+    monkeypatch.setattr(module.wire, "encode", lambda kind, **_: made.append(kind) or b"")
+    publisher.tell(note, 0.0)
+    assert made == []
+    assert publisher.totals == {"tank": 1}
+
+
 def test_a_stranger_is_asked_for_hello_and_a_refused_worker_is_told_why(publisher, hear):
     told = hear()
     publisher.tell(Note(strangers={("a", 7)}, refused={"b": "its name is taken"}), 0.0)
