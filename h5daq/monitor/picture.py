@@ -159,6 +159,10 @@ class Picture:
         if name in self.jobs:
             self.jobs[name].take_values(row, now, whole=name == self._peeks.watched)
 
+    def wants_glimpses(self, now: float) -> list[tuple[str, str]]:
+        """Jobs and columns to send a ``glimpse`` request for now: the largest that are watched."""
+        return self._peeks.glimpses(self.jobs, now)
+
     def wants_units(self) -> str | None:
         """The job whose columns are to be described now: the one that is watched, once."""
         job = self.jobs.get(self._peeks.watched or "")
@@ -167,7 +171,7 @@ class Picture:
     def watch(self, name: str | None) -> None:
         """Want the large arrays of this job, and of no other."""
         for job in self.jobs.values():
-            job.arrays = {}
+            job.arrays, job.glimpsed = {}, -1
         self._peeks.watch(name)
 
     def job(self, name: str) -> JobPicture:
