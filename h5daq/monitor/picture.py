@@ -29,7 +29,7 @@ from h5daq.monitor.rate import Rate, Room
 from h5daq.monitor.remark import Remark, remark_of, state_remark
 from h5daq.monitor.writer import WriterPicture, as_map
 
-__all__ = ["KINDS", "Picture", "Remark"]
+__all__ = ["ENDED", "KINDS", "Picture", "Remark"]
 
 KINDS = ("heartbeat", "data-available", "new-dataset", "status", "log", "alarm", "refused")
 """The signals that a picture is made from: what its owner subscribes to."""
@@ -42,6 +42,9 @@ ASK_AGAIN_SECONDS = 1.0
 
 SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
+
+STEP_SECONDS = 10.0
+"""By these it is told for how long, once it is longer than that."""
 
 ENDED = "ended"
 """The state of a writer whose last beat has said that its run is over: nobody waits for more."""
@@ -198,7 +201,9 @@ class Picture:
         silence, worst = self.silence(now), self.alarms.worst()
         if silence is None or ("", "", WRITER) in self.alarms:
             return worst
-        text = f"{WRITER}: not heard for {words.duration(silence)}"
+        # In steps: each change is read aloud by a screen reader.
+        shown = silence if silence < STEP_SECONDS else silence // STEP_SECONDS * STEP_SECONDS
+        text = f"{WRITER}: not heard for {words.duration(shown)}"
         limit, since = SILENT_SECONDS, now - silence + SILENT_SECONDS
         return [Alarm(0, since, "", "", WRITER, "alarm", silence, limit, text), *worst]
 
