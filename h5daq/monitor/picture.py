@@ -29,7 +29,7 @@ from h5daq.monitor.rate import Rate, Room
 from h5daq.monitor.remark import Remark, remark_of, state_remark
 from h5daq.monitor.writer import WriterPicture, as_map
 
-__all__ = ["ENDED", "KINDS", "Picture", "Remark"]
+__all__ = ["KINDS", "Picture", "Remark"]
 
 KINDS = ("heartbeat", "data-available", "new-dataset", "status", "log", "alarm", "refused")
 """The signals that a picture is made from: what its owner subscribes to."""
@@ -187,9 +187,14 @@ class Picture:
 
     # -- what is seen --------------------------------------------------------------------------
 
+    @property
+    def ended(self) -> bool:
+        """Whether the writer has said that its run is over."""
+        return self.writer.state == ENDED
+
     def silence(self, now: float) -> float | None:
         """Seconds since anything was heard, if that is longer than a living writer is silent."""
-        if self.heard is None or self.writer.state == ENDED or now - self.heard < SILENT_SECONDS:
+        if self.heard is None or self.ended or now - self.heard < SILENT_SECONDS:
             return None
         return now - self.heard
 

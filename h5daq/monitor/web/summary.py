@@ -12,7 +12,7 @@ from typing import Any
 
 from h5daq.flow.batch import EARLIEST, LATEST
 from h5daq.monitor.job import JobPicture
-from h5daq.monitor.picture import ENDED, Picture
+from h5daq.monitor.picture import Picture
 
 __all__ = ["attribute", "job_facts", "run_facts"]
 
@@ -46,7 +46,7 @@ def run_facts(picture: Picture, now: float, trouble: str) -> dict[str, Any]:
 
 
 def _trouble(picture: Picture, trouble: str) -> str:
-    if picture.writer.state == ENDED:
+    if picture.ended:
         return "The run has ended; this page goes on with the next one."
     return picture.writer.trouble or trouble
 
