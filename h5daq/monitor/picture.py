@@ -14,17 +14,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from h5daq.flow.names import is_own
-from h5daq.flow.topics import parse
 from h5daq.flow.vigil import WRITER
-from h5daq.monitor import words
-from h5daq.monitor.alarm import Alarm, AlarmPictures
+from h5daq.monitor.alarm import Alarm, AlarmPictures, writer_silent
 from h5daq.monitor.hosts import HostPicture, hosts_of
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.peeks import Peeks
+from h5daq.monitor.plain import as_plain
 from h5daq.monitor.rate import Rate, Room
 from h5daq.monitor.remark import Remark, remark_of, state_remark
 from h5daq.monitor.writer import WriterPicture, as_map
@@ -42,9 +40,6 @@ ASK_AGAIN_SECONDS = 1.0
 
 SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
-
-STEP_SECONDS = 10.0
-"""By these it is told for how long, once it is longer than that."""
 
 ENDED = "ended"
 """The state of a writer whose last beat has said that its run is over: nobody waits for more."""
@@ -90,17 +85,6 @@ class Picture:
         self._replied = self._asked = float("-inf")
 
     # -- what comes in -------------------------------------------------------------------------
-
-    def take_message(self, topic: bytes, told: Mapping[str, Any], now: float) -> None:
-        """A message of the PUB socket, as its two frames.
-
-        Raises
-        ------
-        WireError
-            If the topic is none.
-        """
-        kind, path = parse(topic)
-        self.take(kind, path, told, now)
 
     def take(self, kind: str, path: str, told: Mapping[str, Any], now: float) -> None:
         """A signal of some kind about a path, told at `now` (UTC seconds)."""
@@ -206,11 +190,7 @@ class Picture:
         silence, worst = self.silence(now), self.alarms.worst()
         if silence is None or ("", "", WRITER) in self.alarms:
             return worst
-        # In steps: each change is read aloud by a screen reader.
-        shown = silence if silence < STEP_SECONDS else silence // STEP_SECONDS * STEP_SECONDS
-        text = f"{WRITER}: not heard for {words.duration(shown)}"
-        limit, since = SILENT_SECONDS, now - silence + SILENT_SECONDS
-        return [Alarm(0, since, "", "", WRITER, "alarm", silence, limit, text), *worst]
+        return [writer_silent(silence, SILENT_SECONDS, now), *worst]
 
     def checkpoint_age(self, now: float) -> float | None:
         """Seconds since the last checkpoint; None before the first one."""
@@ -247,20 +227,7 @@ class Picture:
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """All of it as plain values, for JSON and the web page."""
-        return {
-            "time": now,
-            "silence": self.silence(now),
-            "writer": {**asdict(self.writer), "checkpoint_age": self.checkpoint_age(now),
-                       "disk_lasts": self.disk_lasts()},
-            "rows": self.rows(),
-            "rate": self.rate(now),
-            "byte_rate": self.byte_rate(now),
-            "hosts": {host.name: {**asdict(host), "state": host.state} for host in self.hosts(now)},
-            "jobs": {name: job.as_dict(now) for name, job in self.jobs.items()},
-            "alarms": [alarm.as_dict() for alarm in self.raised(now)],
-            "log": [{"time": r.time, "level": r.level, "source": r.source, "text": r.text}
-                    for r in self.log],
-        }  # fmt: skip
+        return as_plain(self, now)
 
     # -- signals -------------------------------------------------------------------------------
 
