@@ -41,9 +41,6 @@ ASK_AGAIN_SECONDS = 1.0
 SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
 
-ENDED = "ended"
-"""The state of a writer whose last beat has said that its run is over: nobody waits for more."""
-
 MOST_WAITING = 1000
 
 _SEVERITIES = {"ok": "INFO", "warn": "WARNING", "alarm": "ERROR"}
@@ -78,6 +75,7 @@ class Picture:
         self.alarms = AlarmPictures()
         self.log: deque[Remark] = deque(maxlen=log_lines)
         self.heard: float | None = None
+        self._last_boot = ""
         self._peeks = Peeks()
         self._bytes, self._room = Rate(), Room()
         self._waiting: dict[str, tuple[Mapping[str, Any], float]] = {}
@@ -174,7 +172,7 @@ class Picture:
     @property
     def ended(self) -> bool:
         """Whether the writer has said that its run is over."""
-        return self.writer.state == ENDED
+        return bool(self.writer.boot) and self.writer.boot == self._last_boot
 
     def silence(self, now: float) -> float | None:
         """Seconds since anything was heard, if that is longer than a living writer is silent."""
@@ -241,8 +239,7 @@ class Picture:
         if boot != writer.boot and writer.boot:
             self.alarms.forget()
         self.writer.run_id, self.writer.boot = run, boot
-        if told.get("ended") is True:
-            self.writer.state = ENDED
+        self._last_boot = boot if told.get("ended") is True else ""
         self.writer.trouble = str(told.get("stalled", ""))
         for name in as_map(told, "positions"):
             self._whole = self._whole and name in self.jobs
