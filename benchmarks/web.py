@@ -194,15 +194,15 @@ def laboratory() -> list[h5daq.DAQJob]:
         return 60 * np.sin(x / 40 + 2 * now) * np.exp(-x / 600) + random.normal(0, 4, 1024)
 
     def frame() -> Any:
-        y, x = np.mgrid[:60, :80]
-        at = 40 + 15 * math.sin(time.time())
-        return 900 * np.exp(-((x - at) ** 2 + (y - 30) ** 2) / 150) + random.normal(0, 12, (60, 80))
+        y, x = np.mgrid[:240, :320]
+        spot = (x - 160 - 60 * math.sin(time.time())) ** 2 + (y - 120) ** 2
+        return 900 * np.exp(-spot / 2400) + random.normal(0, 12, (240, 320))
 
     return [
         h5daq.DAQJob("cryostat", ["T_top", "T_bottom", "p"], tank, read_period=0.1,
-                     units=["K", "K", "hPa"]),
+                     units=["K", "K", "hPa"], limits={"p": {"warn": {"low": 1020, "high": 1030}}}),
         h5daq.DAQJob("scope/ch1", ["wave"], wave, read_period=0.25, shape=(0, 1024), units=["mV"]),
-        h5daq.DAQJob("camera", ["frame"], frame, read_period=0.5, shape=(0, 60, 80)),
+        h5daq.DAQJob("camera", ["frame"], frame, read_period=0.5, shape=(0, 240, 320)),
     ]  # fmt: skip
 
 
@@ -212,7 +212,8 @@ def make_picture(args: argparse.Namespace) -> None:
     with (
         scratch(args.directory) as folder,
         h5daq.DAQDaemon(laboratory(), "cooldown-3", directory=folder, write_period=4,
-                        write_period_jitter=0, attrs={"operator": "anna"}),
+                        write_period_jitter=0, attrs={"operator": "anna"},
+                        alarms={"disk": {"warn": 0}, "down": False}),
         h5daq.connect(directory=folder) as client, client.vault() as vault,
     ):  # fmt: skip
         vault.cd(["qubit 3", "T1"], create=True)

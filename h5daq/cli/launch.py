@@ -185,10 +185,21 @@ def _how(state: dict[str, Any]) -> str:
     if not state["runs"]:
         return f"does not run (last: {record['state']})" if record else "has never run"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.get("started")))
-    answers = (record.get("writer") or {}).get("answers")
-    alone = ", no answer from the writer" if answers is False else ""
+    alone = _writer_silence(record.get("writer") or {})
     clock = _clock(record.get("clock"))
     return f"{record.get('state')}, process {record.get('pid')} since {since}{clock}{alone}"
+
+
+def _writer_silence(writer: dict[str, Any]) -> str:
+    """That this host does not hear the writer, and for how long: the alarm of all monitors."""
+    if writer.get("answers") is not False:
+        return ""
+    seen = writer.get("seen")
+    if seen is None:
+        return ", alarm: no answer from the writer yet"
+    from h5daq.monitor.words import duration
+
+    return f", alarm: writer not heard for {duration(max(0.0, time.time() - seen))}"
 
 
 def _clock(clock: dict[str, float] | None) -> str:

@@ -107,4 +107,4 @@ def _events_text(events: dict[str, Any]) -> Any:
     text = Text(f"{events['count']:,}")
     if events["raised"]:
         text.append(f", {len(events['raised'])} raised", "bold red")
-    return text.append(f"\nlast {iso(events['newest']['time'])}", "dim")
+    return text.append(f"\n{iso(events['newest']['time'])[:16]}", "dim")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from h5daq.cli.control import add_connection, client_of
 from h5daq.cli.parser import Arguments, Subparsers, add_command
 from h5daq.cli.run import stop_on_signals
+from h5daq.errors import ConfigError
 
 __all__ = ["add"]
 
@@ -24,12 +30,18 @@ def add(subparsers: Subparsers) -> None:
         "alerts and a dashboard.",
         examples="h5daq metrics --directory data\n"
         "h5daq metrics --connect tcp://daq0:5570 --port 9571 --host 0.0.0.0\n"
-        "h5daq metrics --directory data --once | grep lost",
+        "h5daq metrics --directory data --once | grep lost\n"
+        "h5daq metrics --connect tcp://daq0:5570 --alarms lab.toml   # tells of a dead writer",
     )
     add_connection(parser)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"({DEFAULT_PORT})")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
     parser.add_argument("--values", action="store_true", help="also the newest value per column")
+    parser.add_argument(
+        "--alarms", type=Path, metavar="CONFIG",
+        help="also tell the command and the webhook in [alarms] of this configuration when the "
+        "writer is not heard any more: for one that no `h5daq run` looks after",
+    )  # fmt: skip
     parser.add_argument("--once", action="store_true", help="print them and end")
 
 
@@ -45,8 +57,30 @@ def _metrics(args: Arguments) -> int:
             print(exposition(ask, values=args.values), end="")
             return 0
         stop = stop_on_signals()
-        port, end = serve(ask, args.port, args.host, values=args.values)
-        print(f"metrics: http://{args.host}:{port}/metrics", flush=True)
-        stop.wait()
-        end()
+        with _lookout(args):
+            port, end = serve(ask, args.port, args.host, values=args.values)
+            print(f"metrics: http://{args.host}:{port}/metrics", flush=True)
+            stop.wait()
+            end()
     return 0
+
+
+@contextmanager
+def _lookout(args: Arguments) -> Iterator[None]:
+    """Tell whom the configuration says when the writer is not heard any more, if that is wanted."""
+    if args.alarms is None:
+        yield
+        return
+    from h5daq.config import load
+    from h5daq.flow.alarm_options import AlarmOptions
+    from h5daq.monitor.feed import Feed
+    from h5daq.monitor.vigil import Lookout
+
+    config = load(args.alarms)
+    options = AlarmOptions.of(config.alarm_options() or {})
+    if not (options.command or options.webhook):
+        raise ConfigError(f"{args.alarms}: [alarms] has neither a command nor a webhook to tell")
+    run = {"name": config.run.name, "directory": str(config.directory)}
+    about = {"run": run, "host": socket.gethostname()}
+    with Feed(lambda: client_of(args), insist=False) as feed, Lookout(feed, options, about):
+        yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from h5daq.cli.control import add_connection, client_of
@@ -11,9 +12,12 @@ from h5daq.cli.parser import Arguments, Subparsers, add_command, add_json
 from h5daq.errors import NoAnswer
 
 if TYPE_CHECKING:
-    from h5daq.client import Signal
+    from h5daq.client import Signal, Subscription
+    from h5daq.flow.vigil import Vigil
 
 __all__ = ["add"]
+
+_LOOK_SECONDS, _HEAR_SECONDS = 0.5, 0.01
 
 
 def add(subparsers: Subparsers) -> None:
@@ -23,7 +27,8 @@ def add(subparsers: Subparsers) -> None:
         "watch",
         _watch,
         summary="Print signals as they come.",
-        details="New directories and datasets, new data, told after the commit, and alarms. With\n"
+        details="New directories and datasets, new data after their commit, and alarms; that\n"
+        "the writer is not heard any more is one, too. With\n"
         "--kind whatever else is broadcast: position, heartbeat, status, log, refused, command.\n"
         "Of alarms, statuses and logs the path is the job's group.",
         examples="h5daq watch --directory data\n"
@@ -40,24 +45,77 @@ def add(subparsers: Subparsers) -> None:
 
 
 def _watch(args: Arguments) -> int:
+    from h5daq.flow.vigil import Vigil
+
     with client_of(args) as client:
         endpoint, keys = client.signals_endpoint, client.keys
     from h5daq.client import SIGNAL_KINDS, subscribe
 
     kinds = args.kind or [*SIGNAL_KINDS, "alarm"]
     left = args.count
-    with subscribe(
-        endpoint, kinds=kinds, path=args.path, timeout=args.seconds, keys=keys
-    ) as signals:
+    with (
+        subscribe(endpoint, kinds=kinds, path=args.path, keys=keys) as signals,
+        subscribe(endpoint, kinds=["heartbeat"], keys=keys) as beats,
+    ):
+        ears = Ears(beats, Vigil(time.monotonic())) if "alarm" in kinds and not args.path else None
         try:
-            for signal in signals:
+            for signal in _told(signals, ears, args.seconds):
                 print(_line(signal, args.json), flush=True)
                 left = None if left is None else left - 1
                 if left == 0:
                     break
-        except (NoAnswer, KeyboardInterrupt):
+        except KeyboardInterrupt:
             return 0
     return 0
+
+
+class Ears:
+    """Hears whether the writer is there: the alarm about that is nobody's but the listener's.
+
+    Parameters
+    ----------
+    beats : Subscription
+        To heartbeats.
+    vigil : Vigil
+        Says when that changes something.
+    """
+
+    def __init__(self, beats: Subscription, vigil: Vigil) -> None:
+        self._beats, self._vigil, self._ended = beats, vigil, False
+
+    def listen(self, now: float) -> Iterator[Signal]:
+        """The alarm, or its end, as a signal; `now` is monotonic seconds."""
+        from h5daq.client import Signal
+
+        came = _came(self._beats, _HEAR_SECONDS)
+        self._ended = bool(came[-1].payload.get("ended")) if came else self._ended
+        # After the end of a run nobody is waited for.
+        there = came or self._ended
+        change = self._vigil.heard(now) if there else self._vigil.look(now)
+        if change is not None:
+            told = time.time()
+            yield Signal("alarm", "", change.told(int(told * 1e6), told))
+
+
+def _told(signals: Subscription, ears: Ears | None, seconds: float | None) -> Iterator[Signal]:
+    """Signals as they come, until there was none for so many seconds."""
+    last = time.monotonic()
+    while True:
+        came = _came(signals, _LOOK_SECONDS if seconds is None else min(_LOOK_SECONDS, seconds))
+        yield from came
+        now = time.monotonic()
+        last = now if came else last
+        if ears is not None:
+            yield from ears.listen(now)
+        if seconds is not None and now - last >= seconds:
+            return
+
+
+def _came(signals: Subscription, seconds: float) -> list[Signal]:
+    try:
+        return signals.receive(seconds)
+    except NoAnswer:
+        return []
 
 
 def _line(signal: Signal, as_json: bool) -> str:

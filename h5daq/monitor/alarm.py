@@ -12,7 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Alarm", "AlarmPictures"]
+from h5daq.flow.vigil import WRITER
+from h5daq.monitor import words
+
+__all__ = ["Alarm", "AlarmPictures", "writer_silent"]
+
+STEP_SECONDS = 10.0
+"""By these it is told for how long a writer is silent, once it is longer than that."""
 
 _RANKS = {"warn": 1, "alarm": 2}
 
@@ -30,7 +36,7 @@ class Alarm:
     job, column : str
         What it is about; empty where it is about none.
     kind : str
-        ``"low"``, ``"high"``, ``"stale"``, ``"down"``, ``"loss"`` or ``"disk"``.
+        ``"low"``, ``"high"``, ``"stale"``, ``"down"``, ``"loss"``, ``"disk"`` or ``"writer"``.
     level : str
         ``"ok"``, ``"warn"`` or ``"alarm"``.
     value, limit : float or None
@@ -80,6 +86,27 @@ class Alarm:
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""
         return asdict(self)
+
+
+def writer_silent(silence: float, most: float, now: float) -> Alarm:
+    """The alarm that a writer can't raise itself: it was not heard for so many seconds.
+
+    Parameters
+    ----------
+    silence, most : float
+        For how long, and how long it may be; seconds.
+    now : float
+        UTC seconds since 1970-01-01.
+
+    Examples
+    --------
+    >>> writer_silent(75.0, 4.0, now=100.0).text
+    'writer: not heard for 1 min'
+    """
+    # In steps: each change is read aloud by a screen reader.
+    shown = silence if silence < STEP_SECONDS else silence // STEP_SECONDS * STEP_SECONDS
+    text = f"{WRITER}: not heard for {words.duration(shown)}"
+    return Alarm(0, now - silence + most, "", "", WRITER, "alarm", silence, most, text)
 
 
 class AlarmPictures(Mapping[tuple[str, str, str], Alarm]):

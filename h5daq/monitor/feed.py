@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from h5daq.client import Client, Signal, Subscription
 from h5daq.errors import H5daqError, NoAnswer, RequestError, VaultError, WireError
 from h5daq.flow.closing import Closing
+from h5daq.flow.glimpse import read_glimpse
 from h5daq.monitor.connection import Connection
 from h5daq.monitor.picture import KINDS, Picture
 
@@ -199,11 +200,14 @@ class Feed(Closing):
         with self.lock:
             due = self.trouble or self.picture.wants_status(self._clock())
             names = self.picture.wants_values(self._clock())
+            glimpses = self.picture.wants_glimpses(self._clock())
             undescribed = self.picture.wants_units()
         if due:
             self._take_status(self.connection.status.request("status", timeout=self._patience))
         for name in names:
             self._peek(name)
+        for name, label in glimpses:
+            self._glimpse(name, label)
         if undescribed is not None:
             self._describe(undescribed)
 
@@ -215,17 +219,31 @@ class Feed(Closing):
         with self.lock:
             self.picture.take_values(name, row, self._clock())
 
+    def _glimpse(self, name: str, label: str) -> None:
+        """See `h5daq.flow.glimpse`; a writer that knows nothing of it shows nothing."""
+        try:
+            told = self.connection.status.request(
+                "glimpse", timeout=self._patience, job=name, column=label
+            )
+            value = None if told is None else read_glimpse(told)[1]
+        except (RequestError, WireError):
+            value = None
+        with self.lock:
+            job = self.picture.jobs.get(name)
+            if job is not None and value is not None:
+                job.take_glimpse(label, value)
+
     def _describe(self, name: str) -> None:
-        units: dict[str, str] = {}
+        columns: list[tuple[str, tuple[int, ...], str]] = []
         with (
             suppress(VaultError, RequestError),
             self.connection.status.vault(timeout=self._patience) as vault,
         ):
             self._open(vault, name)
             _, dependents = vault.variables_ex()
-            units = {label: unit for label, *_, unit in dependents}
+            columns = [(label, shape, unit) for label, _, shape, _, unit in dependents]
         with self.lock:
-            self.picture.job(name).units = units
+            self.picture.job(name).take_columns(columns)
 
     def _take_status(self, reply: Any) -> None:
         with self.lock:

@@ -9,9 +9,12 @@ needed for the others to make sense.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from h5daq.monitor import words
 from h5daq.monitor.history import History
@@ -66,7 +69,9 @@ class JobPicture:
         The newest row by label; long arrays are left out.
     shapes, arrays : dict
         By label, of the arrays that are left out of `last`: their shapes, and the newest of them
-        as (nested) lists.
+        as (nested) lists; of very large ones an array, perhaps of a part of the elements.
+    peeked, glimpsed : int
+        Rows that there were when the newest row, or large arrays of it, were asked for.
     units : dict of str to str or None
         Units by label; None while nobody has asked.
     histories : dict of str to History
@@ -101,11 +106,12 @@ class JobPicture:
     last: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     units: dict[str, str] | None = None
-    arrays: dict[str, list[Any]] = field(default_factory=dict)
+    arrays: dict[str, list[Any] | NDArray[Any]] = field(default_factory=dict)
     trends: dict[str, Trend] = field(default_factory=dict)
     histories: dict[str, History] = field(default_factory=dict)
     history_length: int = 600
     peeked: int = -1
+    glimpsed: int = -1
     _rate: Rate = field(default_factory=Rate)
 
     def take_reply(self, part: Mapping[str, Any], now: float) -> None:
@@ -158,11 +164,24 @@ class JobPicture:
             return
         large = {str(k): v for k, v in row.items() if _elements(v) > MOST_ELEMENTS}
         self.shapes |= {label: _shape(value) for label, value in large.items()}
-        self.arrays = large if whole else {}
+        kept = {label: self.arrays[label] for label in self.arrays if label not in row}
+        self.arrays = {**kept, **large} if whole else {}
         time = _number(row.get("time"), float, None)
         # Signals may have overtaken it; only what they leave out is news then.
         if self.last_time is None or time is None or time >= self.last_time:
             self._take_last({k: v for k, v in row.items() if str(k) not in large}, now)
+
+    def take_columns(self, columns: Iterable[tuple[str, tuple[int, ...], str]]) -> None:
+        """The columns as the vault describes them: label, shape (``(1,)`` of scalars) and unit."""
+        self.units = {}
+        for label, shape, unit in columns:
+            self.units[label] = unit
+            if math.prod(shape) > MOST_ELEMENTS:
+                self.shapes[label] = tuple(shape)
+
+    def take_glimpse(self, label: str, value: NDArray[Any]) -> None:
+        """The newest value of a large array, or elements of it."""
+        self.arrays[label], self.glimpsed = value, self.rows
 
     def _take_last(self, row: Mapping[Any, Any], now: float) -> None:
         self.last = {str(label): value for label, value in row.items()}
@@ -184,10 +203,10 @@ class JobPicture:
         unit = (self.units or {}).get(label)
         return words.clean(f"{self.name}/{label}" + (f" [{unit}]" if unit else ""))
 
-    def array(self, label: str) -> list[Any] | None:
-        """The newest array of a column, as (nested) lists, if it is known."""
+    def array(self, label: str) -> list[Any] | NDArray[Any] | None:
+        """The newest array of a column, as (nested) lists or an array, if it is known."""
         value = self.arrays.get(label, self.last.get(label))
-        return value if isinstance(value, list) else None
+        return value if isinstance(value, list | np.ndarray) else None
 
     def rate(self, now: float) -> float | None:
         """Rows per second, or None while it can't be told."""

@@ -46,7 +46,8 @@ def page(picture: Picture, now: float, frame: Frame) -> Group:
 def headline(picture: Picture, now: float, frame: Frame) -> Text:
     """The run in one line: state, age, alarms, losses, jobs, rows, rates."""
     writer, silence, lost = picture.writer, picture.silence(now), picture.lost()
-    line = Text().append_text(state_text("silent" if silence is not None else writer.state, frame))
+    state = "ended" if picture.ended else "silent" if silence is not None else writer.state
+    line = Text().append_text(state_text(state, frame))
     line.append("  ").append(words.clean(writer.run_name or writer.run_path or "run", 40), "bold")
     if writer.run_start is not None:
         line.append(f"  {words.duration(max(0.0, now - writer.run_start))}", "dim")

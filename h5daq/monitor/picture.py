@@ -14,17 +14,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from h5daq.flow.names import is_own
-from h5daq.flow.topics import parse
 from h5daq.flow.vigil import WRITER
-from h5daq.monitor import words
-from h5daq.monitor.alarm import Alarm, AlarmPictures
+from h5daq.monitor.alarm import Alarm, AlarmPictures, writer_silent
 from h5daq.monitor.hosts import HostPicture, hosts_of
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.peeks import Peeks
+from h5daq.monitor.plain import as_plain
 from h5daq.monitor.rate import Rate, Room
 from h5daq.monitor.remark import Remark, remark_of, state_remark
 from h5daq.monitor.writer import WriterPicture, as_map
@@ -42,9 +40,6 @@ ASK_AGAIN_SECONDS = 1.0
 
 SILENT_SECONDS = 4.0
 """A writer beats once a second; without a beat for so long it is shown as silent."""
-
-ENDED = "ended"
-"""The state of a writer whose last beat has said that its run is over: nobody waits for more."""
 
 MOST_WAITING = 1000
 
@@ -80,6 +75,7 @@ class Picture:
         self.alarms = AlarmPictures()
         self.log: deque[Remark] = deque(maxlen=log_lines)
         self.heard: float | None = None
+        self._last_boot = ""
         self._peeks = Peeks()
         self._bytes, self._room = Rate(), Room()
         self._waiting: dict[str, tuple[Mapping[str, Any], float]] = {}
@@ -87,17 +83,6 @@ class Picture:
         self._replied = self._asked = float("-inf")
 
     # -- what comes in -------------------------------------------------------------------------
-
-    def take_message(self, topic: bytes, told: Mapping[str, Any], now: float) -> None:
-        """A message of the PUB socket, as its two frames.
-
-        Raises
-        ------
-        WireError
-            If the topic is none.
-        """
-        kind, path = parse(topic)
-        self.take(kind, path, told, now)
 
     def take(self, kind: str, path: str, told: Mapping[str, Any], now: float) -> None:
         """A signal of some kind about a path, told at `now` (UTC seconds)."""
@@ -159,6 +144,10 @@ class Picture:
         if name in self.jobs:
             self.jobs[name].take_values(row, now, whole=name == self._peeks.watched)
 
+    def wants_glimpses(self, now: float) -> list[tuple[str, str]]:
+        """Jobs and columns to send a ``glimpse`` request for now: the largest that are watched."""
+        return self._peeks.glimpses(self.jobs, now)
+
     def wants_units(self) -> str | None:
         """The job whose columns are to be described now: the one that is watched, once."""
         job = self.jobs.get(self._peeks.watched or "")
@@ -167,7 +156,7 @@ class Picture:
     def watch(self, name: str | None) -> None:
         """Want the large arrays of this job, and of no other."""
         for job in self.jobs.values():
-            job.arrays = {}
+            job.arrays, job.glimpsed = {}, -1
         self._peeks.watch(name)
 
     def job(self, name: str) -> JobPicture:
@@ -180,9 +169,14 @@ class Picture:
 
     # -- what is seen --------------------------------------------------------------------------
 
+    @property
+    def ended(self) -> bool:
+        """Whether the writer has said that its run is over."""
+        return bool(self.writer.boot) and self.writer.boot == self._last_boot
+
     def silence(self, now: float) -> float | None:
         """Seconds since anything was heard, if that is longer than a living writer is silent."""
-        if self.heard is None or self.writer.state == ENDED or now - self.heard < SILENT_SECONDS:
+        if self.heard is None or self.ended or now - self.heard < SILENT_SECONDS:
             return None
         return now - self.heard
 
@@ -194,9 +188,7 @@ class Picture:
         silence, worst = self.silence(now), self.alarms.worst()
         if silence is None or ("", "", WRITER) in self.alarms:
             return worst
-        text = f"{WRITER}: not heard for {words.duration(silence)}"
-        limit, since = SILENT_SECONDS, now - silence + SILENT_SECONDS
-        return [Alarm(0, since, "", "", WRITER, "alarm", silence, limit, text), *worst]
+        return [writer_silent(silence, SILENT_SECONDS, now), *worst]
 
     def checkpoint_age(self, now: float) -> float | None:
         """Seconds since the last checkpoint; None before the first one."""
@@ -233,20 +225,7 @@ class Picture:
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """All of it as plain values, for JSON and the web page."""
-        return {
-            "time": now,
-            "silence": self.silence(now),
-            "writer": {**asdict(self.writer), "checkpoint_age": self.checkpoint_age(now),
-                       "disk_lasts": self.disk_lasts()},
-            "rows": self.rows(),
-            "rate": self.rate(now),
-            "byte_rate": self.byte_rate(now),
-            "hosts": {host.name: {**asdict(host), "state": host.state} for host in self.hosts(now)},
-            "jobs": {name: job.as_dict(now) for name, job in self.jobs.items()},
-            "alarms": [alarm.as_dict() for alarm in self.raised(now)],
-            "log": [{"time": r.time, "level": r.level, "source": r.source, "text": r.text}
-                    for r in self.log],
-        }  # fmt: skip
+        return as_plain(self, now)
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -260,8 +239,7 @@ class Picture:
         if boot != writer.boot and writer.boot:
             self.alarms.forget()
         self.writer.run_id, self.writer.boot = run, boot
-        if told.get("ended") is True:
-            self.writer.state = ENDED
+        self._last_boot = boot if told.get("ended") is True else ""
         self.writer.trouble = str(told.get("stalled", ""))
         for name in as_map(told, "positions"):
             self._whole = self._whole and name in self.jobs

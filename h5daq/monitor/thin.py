@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "as_image", "as_lines", "averaged", "envelope", "real"]
+__all__ = ["Floats", "as_image", "as_lines", "averaged", "envelope", "joined", "real", "resized"]
 
 Floats = NDArray[np.float64]
+
+GAP_STEPS = 5.0
+"""Rows that are further apart than so many steps have others between that are not known."""
 
 MOST_LINES = 16
 """Curves of one row that are told apart; of more, the row is an image."""
@@ -49,6 +52,31 @@ def envelope(x: Floats, ys: dict[str, Floats], points: int) -> tuple[Floats, dic
     return where, {label: _extremes(y, begins) for label, y in ys.items()}
 
 
+def joined(
+    past: Floats, before: dict[str, Floats], times: Floats, columns: dict[str, Floats]
+) -> tuple[Floats, dict[str, Floats]]:
+    """Rows that were kept, and behind them those that were heard of later ones.
+
+    Where rows between are not known yet, a row of NaN keeps curves from being drawn across.
+
+    Examples
+    --------
+    >>> x, ys = joined(np.arange(3.0), {}, np.array([2.0, 30.0, 31.0]), {"y": np.ones(3)})
+    >>> x.tolist(), ys["y"].tolist()
+    ([0.0, 1.0, 2.0, 2.0, 30.0, 31.0], [nan, nan, nan, nan, 1.0, 1.0])
+    """
+    last = np.nanmax(past)
+    new = times > last
+    steps = np.diff(times[new]) if np.count_nonzero(new) > 1 else np.diff(past)
+    far = new.any() and len(steps) and times[new][0] - last > GAP_STEPS * np.median(steps)
+    gap = [np.nan] if far else []
+    found = {
+        label: np.concatenate([before.get(label, np.full(len(past), np.nan)), gap, column[new]])
+        for label, column in columns.items()
+    }
+    return np.concatenate([past, [last] if far else [], times[new]]), found
+
+
 def _extremes(y: Floats, begins: NDArray[np.intp]) -> Floats:
     low, high = np.fmin.reduceat(y, begins), np.fmax.reduceat(y, begins)
     return np.column_stack([low, high]).ravel()
@@ -71,6 +99,20 @@ def averaged(values: Floats, most: int, axis: int) -> Floats:
     shape[axis] = len(counts)
     sums: Floats = np.add.reduceat(values, begins, axis=axis) / counts.reshape(shape)
     return sums
+
+
+def resized(values: Floats, shape: tuple[int, int]) -> Floats:
+    """An image in just so many lines and columns: the nearest elements, after means of neighbours.
+
+    Examples
+    --------
+    >>> resized(np.arange(6.0).reshape(2, 3), (4, 3)).tolist()
+    [[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [3.0, 4.0, 5.0]]
+    """
+    small = averaged(averaged(values, shape[0], 0), shape[1], 1)
+    down, across = (np.arange(n) * have // n for n, have in zip(shape, small.shape, strict=True))
+    picked: Floats = small[np.ix_(down, across)]
+    return picked
 
 
 def as_image(row: Floats, most: int) -> Floats:

@@ -23,7 +23,7 @@ from h5daq.client import connect as connect_to
 from h5daq.errors import ConfigError, H5daqError
 from h5daq.files.recent import Recent
 from h5daq.monitor.feed import Feed
-from h5daq.monitor.words import duration
+from h5daq.monitor.words import clean
 from h5daq.notebook.figure import Panel, drawing
 from h5daq.notebook.sight import Sight
 
@@ -197,12 +197,15 @@ class LivePlot:
         }
 
     def _state(self) -> str:
+        now = time.time()
         with self._feed.lock:
-            writer, silence = self._feed.picture.writer, self._feed.picture.silence(time.time())
-            name = writer.run_name or "run"
-        if silence is not None:
-            return f"{name}: alarm: the writer was not heard for {duration(silence)}"
-        return f"{name}: recording" if self._archive else f"{name}: recording on another machine"
+            picture = self._feed.picture
+            name, alarms = picture.writer.run_name or "run", picture.raised(now)
+        where = "recording" if self._archive else "recording on another machine"
+        if not alarms:
+            return f"{name}: {where}"
+        more = f" (and {len(alarms) - 1} more)" if len(alarms) > 1 else ""
+        return f"{name}: {alarms[0].level}: {clean(alarms[0].text)}{more}"
 
     # -- the end of the run ----------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from h5daq.errors import H5daqError
 from h5daq.monitor.job import JobPicture
-from h5daq.monitor.thin import Floats, envelope, real
+from h5daq.monitor.thin import Floats, envelope, joined, real
 
 __all__ = ["Archive", "JobRows", "Track"]
 
@@ -73,8 +73,8 @@ class Track:
         times, values = self._told
         past, before = self._past
         if len(past):
-            new = times > np.nanmax(past)
-            times, values = np.concatenate([past, times[new]]), np.append(before, values[new])
+            times, found = joined(past, {"": before}, times, {"": values})
+            values = found[""]
         return self._recent(times, values)
 
     def _recent(self, times: Floats, values: Floats) -> tuple[Floats, Floats]:

@@ -63,7 +63,7 @@ class Sight:
             columns = [column for each in found if not isinstance(each, str) for column in each]
             jobs = [feed.picture.jobs[name] for name in dict.fromkeys(job for job, _ in columns)]
             in_file = {job.name: job.in_file for job in jobs}
-            seen = found, [(job.rows, job.last_time, job.in_file, job.peeked) for job in jobs]
+            seen = found, [_looked(job) for job in jobs]
             self._hear(feed.picture, columns)
         wanted = [name for name in in_file if anew or self._rows[name].wants(in_file[name])]
         if seen == self._seen and not wanted:
@@ -84,9 +84,12 @@ class Sight:
         for name in dict.fromkeys(job for job, _ in columns):
             rows = self._rows.setdefault(name, JobRows(name, self._seconds))
             rows.hear(picture.jobs[name], [label for job, label in columns if job == name])
+        known = [picture.jobs[name] for name in self._rows if name in picture.jobs]
+        unknown = [job.name for job in known if job.rows and job.units is None]
         large = [job for job, label in columns if label in picture.jobs[job].shapes]
-        # The writer is asked for the large arrays of one job; of others the files tell.
-        job = next(iter([*large, *self._rows]), None)
+        # Each is described once. The writer is then asked for the large arrays of one job; of
+        # others the files tell.
+        job = next(iter([*unknown, *large, *self._rows]), None)
         if job != self._watched:
             picture.watch(job)
             self._watched = job
@@ -126,3 +129,8 @@ class Sight:
             return Panel(title, [(x, line) for line in lines], is_time=False)
         newest = f" = {job.text(label)}" if label in job.last else ""
         return Panel(title + newest, [rows.curve(label, self._most)], note="no numbers yet")
+
+
+def _looked(job: JobPicture) -> tuple[object, ...]:
+    """What is another one when there is something new to see of a job."""
+    return job.rows, job.last_time, job.in_file, job.peeked, job.glimpsed, len(job.shapes)

@@ -18,3 +18,9 @@ def test_a_run_serves_its_metrics_if_its_configuration_says_so(start, lab):
     url = re.search(r"http://\S+", run.out)[0]
     with urllib.request.urlopen(url, timeout=30) as reply:
         assert b"h5daq_up 1.0" in reply.read()
+
+
+def test_who_is_to_be_told_of_a_silent_writer_must_stand_in_the_configuration(lab, data, capsys):
+    words = ["metrics", "--connect", "tcp://127.0.0.1:9", "--port", "0", "--alarms", str(lab)]
+    assert main(words) == 2
+    assert "neither a command nor a webhook" in capsys.readouterr().err

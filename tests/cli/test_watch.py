@@ -5,8 +5,10 @@ import json
 import pytest
 
 from h5daq import cli
-from h5daq.cli.watch import _line
+from h5daq.cli.watch import Ears, _line
 from h5daq.client import Signal
+from h5daq.errors import NoAnswer
+from h5daq.flow.vigil import Vigil
 
 pytestmark = pytest.mark.processes
 
@@ -45,3 +47,30 @@ def test_an_alarm_is_a_line_that_says_what_is_wrong():
     told = {"v": 1, "k": "alarm", "level": "warn", "text": "tank/T = 31 K: above 30 K"}
     line = _line(Signal("alarm", "tank/T", told), False)
     assert line.endswith("tank/T  warn  tank/T = 31 K: above 30 K")
+
+
+class Beats:
+    """A subscription that has what a test puts into it."""
+
+    def __init__(self):
+        self.came = []
+
+    def receive(self, seconds):
+        came, self.came = self.came, []
+        if not came:
+            raise NoAnswer("nothing")
+        return came
+
+
+def test_a_writer_that_is_not_heard_is_an_alarm_unless_its_run_has_ended():
+    beats = Beats()
+    ears = Ears(beats, Vigil(0.0, patience=3.0))
+
+    def listen(now, **beat):
+        beats.came = [Signal("heartbeat", "", beat)] if beat else []
+        return [signal.payload["level"] for signal in ears.listen(float(now))]
+
+    assert [level for now in range(9) for level in listen(now)] == ["alarm"]
+    assert listen(9, run="r") == ["ok"]
+    assert listen(10, run="r", ended=True) == []
+    assert [level for now in range(11, 30) for level in listen(now)] == []

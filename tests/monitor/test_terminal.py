@@ -9,16 +9,19 @@ import time
 from contextlib import asynccontextmanager
 from html import unescape
 
+import numpy as np
 import pytest
 from textual import events
 
 import h5daq
+from h5daq.canvas import Size
 from h5daq.errors import NotAllowed
 from h5daq.flow.roles import Role
 from h5daq.keys import KeyDirectory
 from h5daq.monitor.feed import Feed
 from h5daq.monitor.picture import Picture
 from h5daq.monitor.terminal.app import MonitorApp
+from h5daq.monitor.terminal.figure import image
 
 NOW = 1_800_000_000.0
 CELL = 12.2  # width of a character in a picture
@@ -165,6 +168,16 @@ def test_an_array_is_drawn_once_it_was_asked_for(still):
     assert "waiting for the newest row" in before
     assert re.search("[\u2801-\u28ff]{3}", after)
     assert re.search(r"\b0 +50 +100 +150 +200 +250\b", after)
+
+
+def test_an_array_with_many_lines_is_drawn_as_an_image_in_its_proportions():
+    values = np.add.outer(np.arange(30.0), np.arange(60.0))
+    drawn = image(values, Size(40, 12))
+    lines = drawn.split("\n")
+    assert (len(lines), {line.plain for line in lines}) == (10, {"▀" * 40})
+    assert lines[0].spans[0].style.startswith("rgb(0,0,0) on")
+    assert lines[-1].spans[-1].style.endswith("on rgb(255,255,255)")
+    assert image(np.full((20, 20), np.nan), Size(40, 12)).plain
 
 
 def test_the_log_shows_what_has_all_words_and_none_of_the_unwanted(still):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from h5daq.monitor.picture import Picture
 
 NOW = 1_800_000_000.0
@@ -95,3 +97,26 @@ def test_only_the_watched_job_is_described_and_once():
     picture.jobs["T"].units = {"x": "K"}
     assert picture.wants_units() is None
     assert picture.jobs["T"].heading("x") == "T/x [K]"
+
+
+def test_arrays_that_no_peek_tells_are_glimpsed_of_the_watched_job_when_it_has_news():
+    picture = Picture()
+    picture.take_status(reply(cam=part(), other=part()), NOW)
+    for name in ("cam", "other"):
+        picture.take_values(name, {"time": NOW, "gain": 3}, NOW)
+        columns = [("gain", (1,), ""), ("im", (512, 512), "counts"), ("w", (2, 100), "")]
+        picture.jobs[name].take_columns(columns)
+    assert picture.wants_glimpses(NOW) == []
+    picture.watch("cam")
+    cam, image = picture.jobs["cam"], np.zeros((512, 512))
+    assert picture.wants_glimpses(NOW) == [("cam", "im")]
+    assert picture.wants_glimpses(NOW + 0.1) == []
+    cam.take_glimpse("im", image)
+    picture.take_values("cam", {"time": NOW, "gain": 3, "w": [[1] * 100] * 2}, NOW)
+    assert cam.array("im") is image
+    assert picture.wants_values(NOW + 1) == picture.wants_glimpses(NOW + 1) == []
+    picture.take("data-available", "tank-a/cam", available("tank-a/cam", 13, gain=4), NOW + 4)
+    assert picture.wants_glimpses(NOW + 4) == [("cam", "im")]
+    assert (cam.heading("im"), cam.text("im")) == ("cam/im [counts]", "[512×512]")
+    picture.watch("other")
+    assert cam.array("im") is None

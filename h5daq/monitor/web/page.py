@@ -19,7 +19,7 @@ from h5daq.monitor.feed import Feed
 from h5daq.monitor.web.chronicle import Chronicle
 from h5daq.monitor.web.gate import Gate
 from h5daq.monitor.web.sources import Sources
-from h5daq.monitor.web.summary import plain
+from h5daq.monitor.web.summary import attribute, plain
 from h5daq.monitor.web.vault import VaultRoom, VaultView
 from h5daq.monitor.web.views import ArrayView, Message, TraceView, View
 
@@ -213,7 +213,7 @@ class Page:
         archive = self._stage.sources.archive
         if archive is None:
             return {}
-        return {key: plain(value) for key, value in archive.attrs().items()}
+        return {key: attribute(key, value) for key, value in archive.attrs().items()}
 
     def _comments(self, said: Mapping[str, Any]) -> list[list[Any]]:
         path = _path(said)

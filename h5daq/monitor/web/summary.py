@@ -7,17 +7,23 @@ not finite becomes None, since JSON has no word for it.
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
+from h5daq.flow.batch import EARLIEST, LATEST
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.picture import Picture
 
-__all__ = ["job_facts", "run_facts"]
+__all__ = ["attribute", "job_facts", "run_facts"]
 
 MOST_VALUES = 8
 """Newest values of a job in the list of jobs; its plots have all."""
 
 MOST_TEXT = 80
+
+MOST_EXACT = 2**53
+TIMES = ("run_start", "run_end", "file_start", "file_end")
+"""Attributes of a run that are UTC seconds."""
 
 
 def run_facts(picture: Picture, now: float, trouble: str) -> dict[str, Any]:
@@ -28,7 +34,7 @@ def run_facts(picture: Picture, now: float, trouble: str) -> dict[str, Any]:
         "id": writer.run_id, "name": writer.run_name, "path": writer.run_path,
         "start": writer.run_start, "file": writer.file, "directory": writer.directory,
         "durability": writer.durability, "state": writer.state,
-        "trouble": writer.trouble or trouble, "insecure": writer.insecure,
+        "trouble": _trouble(picture, trouble), "insecure": writer.insecure,
         "heard": picture.heard is not None,
         "checkpoint_age": None if age is None else round(age),
         "journal_bytes": writer.journal_bytes, "disk_free": _rough(writer.disk_free, 3),
@@ -37,6 +43,33 @@ def run_facts(picture: Picture, now: float, trouble: str) -> dict[str, Any]:
         "alarms": [{"level": alarm.level, "text": alarm.text or alarm.where}
                    for alarm in picture.raised(now)],
     }  # fmt: skip
+
+
+def _trouble(picture: Picture, trouble: str) -> str:
+    if picture.ended:
+        return "The run has ended; this page goes on with the next one."
+    return picture.writer.trouble or trouble
+
+
+def attribute(name: str, value: Any) -> Any:
+    """An attribute of a run for people: times as such, and numbers that are names to the digit.
+
+    Examples
+    --------
+    >>> attribute("run_start", 1795289000.25), attribute("run_end", float("nan"))
+    ('2026-11-21T19:23:20.250Z', 'not yet')
+    >>> attribute("file_id", 7010769952521401723), attribute("shots", 12)
+    ('7010769952521401723', 12)
+    """
+    if name in TIMES and isinstance(value, int | float):
+        return _moment(value) if EARLIEST <= value < LATEST else "not yet"
+    # More than a browser's numbers can tell apart.
+    return str(value) if isinstance(value, int) and abs(value) > MOST_EXACT else plain(value)
+
+
+def _moment(seconds: float) -> str:
+    """UTC seconds as ISO 8601."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
 
 
 def job_facts(job: JobPicture, now: float) -> dict[str, Any]:

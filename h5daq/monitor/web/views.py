@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from h5daq.monitor.thin import as_image, as_lines, averaged, envelope, real
+from h5daq.monitor.thin import as_image, as_lines, averaged, envelope, joined, real
 from h5daq.monitor.web.packed import doubles, singles
 from h5daq.monitor.web.sources import Sources
 from h5daq.monitor.web.traces import Floats, Track
@@ -82,7 +82,7 @@ class TraceView(View):
         times, columns = self._told(0)
         if found:
             past = {label: real(found[label]) for label in self._labels if label in found}
-            times, columns = _joined(found["time"], past, times, columns)
+            times, columns = joined(found["time"], past, times, columns)
         recent = times >= (times[-1] if len(times) else 0.0) - self._seconds
         columns = {label: column[recent] for label, column in columns.items()}
         return _points(*envelope(times[recent], columns, CURVE_POINTS), reset=True)
@@ -103,18 +103,6 @@ class TraceView(View):
             times, columns = track.since(first)
         missing = np.full(len(times), np.nan)
         return times, {label: columns.get(label, missing) for label in self._labels}
-
-
-def _joined(
-    past: Floats, before: dict[str, Floats], times: Floats, columns: dict[str, Floats]
-) -> tuple[Floats, dict[str, Floats]]:
-    """The rows of the files, and behind them those that were told of later ones."""
-    new = times > past[-1]
-    joined = {
-        label: np.concatenate([before.get(label, np.full(len(past), np.nan)), column[new]])
-        for label, column in columns.items()
-    }
-    return np.concatenate([past, times[new]]), joined
 
 
 def _points(times: Floats, columns: dict[str, Floats], *, reset: bool = False) -> Message:

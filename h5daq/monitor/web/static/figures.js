@@ -243,6 +243,7 @@ class Colors extends Figure {
 
   figure() {
     const figure = this.make({ x_axis_label: this.names[0], y_axis_label: this.names[1],
+      match_aspect: Boolean(this.square),
       x_range: new Bokeh.DataRange1d({ range_padding: 0 }),
       y_range: new Bokeh.DataRange1d({ range_padding: 0, flipped: true }) });
     const fields = ["image", "x", "y", "dw", "dh"].map((name) => [name, { field: name }]);
@@ -291,10 +292,11 @@ export class Waterfall extends Colors {
 }
 
 export class Picture extends Colors {
-  // The newest row of two axes as an image.
+  // The newest row of two axes as an image, its pixels square.
   constructor(element, about) {
     super(element, about);
     this.names = ["column", "line"];
+    this.square = true;
   }
 
   take(message) {

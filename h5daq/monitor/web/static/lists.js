@@ -58,7 +58,11 @@ function showTrouble(run) {
   const text = run.trouble || "";
   set(at("trouble"), text);
   at("trouble").hidden = !text;
-  at("alarms").replaceChildren(...(run.alarms || []).map((alarm) => {
+  // Only what has changed: a screen reader says all that comes in here.
+  const alarms = run.alarms || [], known = JSON.stringify(alarms);
+  if (at("alarms").known === known) return;
+  at("alarms").known = known;
+  at("alarms").replaceChildren(...alarms.map((alarm) => {
     const item = document.createElement("li");
     item.textContent = alarm.text;
     item.className = alarm.level;
@@ -204,7 +208,8 @@ export class Log {
     when.textContent = clock(one.time).slice(0, 8);
     when.dateTime = new Date(1000 * one.time).toISOString();
     const kind = one.kind === "log" ? one.level : one.kind;
-    const source = one.kind === "log" ? `${one.source}: ` : "";
+    const named = one.kind !== "log" || one.text.startsWith(one.source);
+    const source = named ? "" : `${one.source}: `;
     line.append(when, ` ${kind} ${source}${one.text}`);
     line.className = one.level.toLowerCase();
     line.what = one;
