@@ -44,10 +44,21 @@ def _row(label: str, state: dict[str, Any]) -> tuple[str, ...]:
         last = f"last: {record['state']}" if record else "never did"
         return (label, f"does not run ({last})", "", "", "", state["log"])
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.get("started")))
-    alone = (record.get("writer") or {}).get("answers") is False
-    how = str(record.get("state")) + ", without its writer" * alone
+    how = str(record.get("state")) + _writer_silence(record.get("writer") or {})
     pid, clock = str(record.get("pid")), _clock(record.get("clock"))
     return (label, how, pid, since, clock, state["log"])
+
+
+def _writer_silence(writer: dict[str, Any]) -> str:
+    """That this host does not hear the writer, and for how long: the alarm of all monitors."""
+    if writer.get("answers") is not False:
+        return ""
+    seen = writer.get("seen")
+    if seen is None:
+        return ", alarm: no answer from the writer yet"
+    from h5daq.monitor.words import duration
+
+    return f", alarm: writer not heard for {duration(max(0.0, time.time() - seen))}"
 
 
 def _clock(clock: dict[str, float] | None) -> str:
