@@ -34,7 +34,7 @@ MOST_CLOCK = 0.5
 
 _LEAST_PYTHON = (3, 11)
 _ASK_SECONDS = 60.0
-_LOAD_SECONDS = 660.0
+_LOAD_SECONDS = 180.0
 """A getter may take its time to import."""
 
 
