@@ -146,6 +146,7 @@ def _clocks_and_cut(folder: Path, cut: float) -> None:
     show("clocks of 3 hosts against the writer's; the true offset is 0", [
         ("offset, median / p95 / largest", _ms(errors)),
         ("the error that it is said to have", _ms(bounds)),
+        ("exchanges; off by more than said", f"{len(idle)}; {_beyond(idle)}"),
         ("aligned readings of two hosts, apart", _ms(apart)),
     ])  # fmt: skip
     show(f"a host at 100 rows/s is cut off for {cut:g} s", [
@@ -165,6 +166,11 @@ def _offsets(site: HostSite, seconds: float) -> list[tuple[float, float]]:
             seen[host, clock["offset"]] = (abs(clock["offset"]), clock["error"])
         threading.Event().wait(0.5)
     return list(seen.values())
+
+
+def _beyond(offsets: Sequence[tuple[float, float]]) -> int:
+    """How many are further off than the greatest error that was stated with them."""
+    return sum(offset > error for offset, error in offsets)
 
 
 def _apart(site: HostSite) -> list[float]:

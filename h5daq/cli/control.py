@@ -15,7 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from h5daq.cli.launch import add_hosts, ending_hosts, host_states, print_hosts
+from h5daq.cli.host_table import print_hosts
+from h5daq.cli.launch import add_hosts, ending_hosts, host_states
 from h5daq.cli.parser import (
     Arguments,
     Parser,
@@ -135,9 +136,11 @@ def _status(args: Arguments) -> int:
 
 def _status_of_all(args: Arguments) -> int:
     hosts, failures = host_states(args)
+    gone = "writer" in hosts and not hosts["writer"]["runs"]
     try:
         with client_of(args) as client:
-            status, trouble = client.request("status"), ""
+            # One that somebody else has started may answer all the same.
+            status, trouble = client.request("status", timeout=2.0 if gone else 10.0), ""
     except NoAnswer as error:
         status, trouble = {}, str(error)
     if args.json:
@@ -145,6 +148,7 @@ def _status_of_all(args: Arguments) -> int:
         return 1 if trouble else 0
     if status:
         _show(status, args)
+        print()
     print_hosts(hosts, failures)
     print(trouble, end="\n" * bool(trouble), file=sys.stderr)
     return 1 if trouble else 0

@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from h5daq.cli.host_table import print_hosts
 from h5daq.cli.parser import Arguments, Parser, Subparsers, add_command, add_json
 from h5daq.errors import ConfigError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from h5daq.launcher.launcher import Launcher, Tell
     from h5daq.launcher.posts import Post
 
-__all__ = ["add", "add_hosts", "ending_hosts", "host_states", "print_hosts"]
+__all__ = ["add", "add_hosts", "ending_hosts", "host_states"]
 
 _DETAILS = """\
 Looks at every host of the configuration at once: is it reached, is this h5daq there, can its
@@ -76,7 +76,8 @@ def _add_ssh(parser: Parser) -> None:
 
 
 def _launch(args: Arguments) -> int:
-    with _launcher(args, _silent if args.json else _say, not args.dry_run) as launcher:
+    tell = _silent if args.json or args.attach else _say
+    with _launcher(args, tell, touch=not args.dry_run) as launcher:
         if args.dry_run:
             return _plan(launcher, args)
         if args.attach:
@@ -141,7 +142,7 @@ def _words(post: Post) -> list[str]:
     """What runs on a host in the end; the path is that of its own copy."""
     from h5daq.launcher.parcel import CONFIG
 
-    config = CONFIG if post.ssh else str(post.config)
+    config = f"launch/{post.key}/{CONFIG}" if post.ssh else str(post.config)
     return ["host", "--config", config, "--name", post.name] if post.name else ["run", config]
 
 
@@ -163,51 +164,6 @@ def ending_hosts(args: Arguments) -> Iterator[Callable[[], bool]]:
     with _launcher(args, _silent if args.json else _say) as launcher:
         launcher.reach()
         yield launcher.end
-
-
-def print_hosts(states: dict[str, Any], failures: dict[str, str]) -> None:
-    """A line per host, and one per job that is not well."""
-    for label, state in states.items():
-        record = state["record"]
-        print(f"{label}: {_how(state)}, log {state['log']}")
-        for group, job in (record.get("jobs") or {}).items():
-            if state["runs"] and (job["state"] != "running" or job["restarts"]):
-                print(
-                    f"  {group}: {job['state']}, {job['restarts']} restarts: "
-                    f"{job['message'] or job['last_death']}"
-                )
-    for label, why in failures.items():
-        print(f"{label}: out of reach: {why}")
-
-
-def _how(state: dict[str, Any]) -> str:
-    record = state["record"]
-    if not state["runs"]:
-        return f"does not run (last: {record['state']})" if record else "has never run"
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.get("started")))
-    alone = _writer_silence(record.get("writer") or {})
-    clock = _clock(record.get("clock"))
-    return f"{record.get('state')}, process {record.get('pid')} since {since}{clock}{alone}"
-
-
-def _writer_silence(writer: dict[str, Any]) -> str:
-    """That this host does not hear the writer, and for how long: the alarm of all monitors."""
-    if writer.get("answers") is not False:
-        return ""
-    seen = writer.get("seen")
-    if seen is None:
-        return ", alarm: no answer from the writer yet"
-    from h5daq.monitor.words import duration
-
-    return f", alarm: writer not heard for {duration(max(0.0, time.time() - seen))}"
-
-
-def _clock(clock: dict[str, float] | None) -> str:
-    if not clock:
-        return ""
-    from h5daq.monitor.words import clock as text
-
-    return f", clock {text(clock['offset'], clock['error'])}"
 
 
 @contextmanager

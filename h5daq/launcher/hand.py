@@ -34,7 +34,7 @@ MOST_CLOCK = 0.5
 
 _LEAST_PYTHON = (3, 11)
 _ASK_SECONDS = 60.0
-_LOAD_SECONDS = 660.0
+_LOAD_SECONDS = 180.0
 """A getter may take its time to import."""
 
 
@@ -113,7 +113,8 @@ class Hand(Closing):
         Returns
         -------
         dict
-            ``runs``: whether it runs already, and nothing was touched; else ``jobs``.
+            ``runs``: whether it runs already, and nothing was touched; else ``jobs``, and as
+            ``odd`` what was odd about it, in words.
 
         Raises
         ------
@@ -121,23 +122,25 @@ class Hand(Closing):
             With what the configuration says wrong on that host.
         """
         if not self.post.ssh:
-            return self._ask("prepare", timeout=_LOAD_SECONDS)
-        staged = self._by_rsync()
+            return {"odd": [], **self._ask("prepare", timeout=_LOAD_SECONDS)}
+        staged, odd = False, []
+        try:
+            staged = self._by_rsync()
+        except ProcessFailed as error:
+            odd.append(f"{error}; all modules are copied instead")
         modules = () if staged or self._seen.get("runs") else self.post.sync
         parcel = pack_parcel(self.post.config, modules, key)
-        return self._ask("prepare", parcel, _LOAD_SECONDS, staged=staged)
+        return {"odd": odd, **self._ask("prepare", parcel, _LOAD_SECONDS, staged=staged)}
 
     def _by_rsync(self) -> bool:
-        """Bring large modules by rsync, where both sides have it."""
+        """Bring large modules by rsync, where both sides have it; whether that was done."""
         shell, seen = self.shell, self._seen
         if seen.get("runs") or not seen.get("rsync") or not isinstance(shell, SshShell):
             return False
         if not can_rsync(shell.destination) or size_of(self.post.sync) < LARGE:
             return False
-        place = self._ask("stage")
-        rsync_modules(
-            shell.program, shell.destination, self.post.sync, place["fresh"], place["old"]
-        )
+        place, sync = self._ask("stage"), self.post.sync
+        rsync_modules(shell.program, shell.destination, sync, place["fresh"], place["old"])
         return True
 
     def follow(self, requests: str) -> dict[str, Any]:

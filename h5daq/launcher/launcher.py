@@ -89,6 +89,8 @@ class Launcher(Closing):
         with self._lock:  # the list of keys is changed by one at a time
             key = host_key(self.config, hand.post)
         answer = hand.prepare(key)
+        for odd in answer["odd"]:
+            self.say(hand, odd)
         if answer["runs"]:
             self._check_running(hand, answer)
         else:

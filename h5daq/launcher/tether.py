@@ -26,6 +26,7 @@ __all__ = ["Held", "Tether"]
 
 _VARIABLE = "H5DAQ_TETHER"
 _GO = b"go\n"
+_END_SECONDS = 2.0
 
 
 class Tether(Closing):
@@ -101,7 +102,7 @@ class Held(Closing):
         self._channel, theirs = socket.socketpair()
         place.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         with theirs, place.console.open("wb") as console:
-            self.process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [*python(), "-m", "h5daq", *words], stdin=subprocess.DEVNULL, stdout=console,
                 stderr=subprocess.STDOUT, start_new_session=True, cwd=place.path,
                 env={**bare_environment(), _VARIABLE: str(theirs.fileno())},
@@ -136,6 +137,23 @@ class Held(Closing):
     def failure(self) -> str:
         """What it said went wrong; empty if nothing."""
         return str(self._said.get("failed", {}).get("text", ""))
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """How it ended; None if it lives. One that has just let go of its tether is waited for."""
+        try:
+            return self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
 
     def close(self) -> None:
         """Let go: it goes on if it was begun, and else ends."""

@@ -29,6 +29,8 @@ from h5daq.launcher.tether import Held
 __all__ = ["Session", "main"]
 
 _LOOK_SECONDS = 0.02
+_LOAD_SECONDS = 120.0
+"""For the interpreter and all that the getters import, on a small and busy machine."""
 
 
 class Session(Closing):
@@ -69,9 +71,10 @@ class Session(Closing):
             return {"runs": True, "changed": not same, **self._state()}
         if self._sent:
             unpack_parcel(self._key, parcel, staged)
-        said = self._start().hear("ready", 600.0)
+        held = self._start()
+        said = held.hear("ready", _LOAD_SECONDS)
         if said is None:
-            raise ProcessFailed(self._why_not())
+            raise ProcessFailed(self._why_not(held))
         return {"runs": False, "jobs": said["jobs"]}
 
     def begin(self, seconds: float = 60.0, meet: float = 20.0) -> dict[str, Any]:
@@ -82,11 +85,13 @@ class Session(Closing):
             return {"runs": True, "begun": False, **self._state()}
         held = self._held or self._start()
         held.begin()
-        if held.hear("runs", seconds) is None:
-            raise ProcessFailed(f"it does not run: {self._why_not()}\nIts log: {self._place.log}")
+        # One that is not heard and lives has much to do first, as a writer that recovers has.
+        if held.hear("runs", seconds) is None and held.exit_code() is not None:
+            why = self._why_not(held)
+            raise ProcessFailed(f"it does not run: {why}\nIts log there: {self._place.log}")
         met = held.hear("meets", meet) if meet else None
         state = self._state()
-        state["record"] |= {"writer": met["writer"]} if met else {}
+        state["record"] |= {"pid": held.pid, **({"writer": met["writer"]} if met else {})}
         return {"runs": True, "begun": True, **state}
 
     def follow(self, parcel: bytes = b"", requests: str = "", seconds: float = 20.0) -> Any:
@@ -139,13 +144,15 @@ class Session(Closing):
         keys = ["--keys", str(key)] if self._sent and key.exists() else []
         return ["host", "--config", config, "--name", name, *keys]
 
-    def _why_not(self) -> str:
-        held = self._held
-        assert held is not None
+    def _why_not(self, held: Held) -> str:
+        """Why it did not come so far; one that would never begin is ended."""
         if held.failure:
             return held.failure
-        said = self._place.tail(self._place.console)
-        return said or f"it ended with exit code {held.process.poll()}"
+        said, code = self._place.tail(self._place.console), held.exit_code()
+        if code is None:
+            held.kill()
+            return f"it is not ready after {_LOAD_SECONDS:g} s: does an import hang? {said}"
+        return said or f"it ended with exit code {code}"
 
     def _state(self) -> dict[str, Any]:
         return {"record": self._place.read(), "log": str(self._place.log)}

@@ -9,6 +9,7 @@ import pytest
 from tests.hosts.lab.site import host_site, why_not
 
 JOBS = {
+    "h1": [{"group": "tower/h1", "read_period": 0.02}],
     **{
         name: [
             {"group": f"tower/{name}", "read_period": 0.02},
@@ -22,8 +23,8 @@ JOBS = {
         for overflow in ("spool", "drop-oldest")
     ],
 }  # fmt: skip
-"""Small rows on two machines, some of them at whole tenths of seconds; on the third one more than
-a slow network could carry."""
+"""Small rows beside the writer and on two other machines, some of them at whole tenths of seconds;
+on the last one more than a slow network could carry."""
 
 
 @pytest.fixture(scope="module")

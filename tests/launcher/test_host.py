@@ -46,19 +46,30 @@ def test_two_hosts_feed_one_writer_and_end_with_its_run(
             assert bool((abs(clocks.offset) <= clocks.error + 0.001).all())
 
 
-def test_sigterm_hands_over_all_rows_and_ends_one_host_alone(
-    start, config, rows, status, whole, wait_until
+def test_sigterm_hands_over_all_rows_and_ends_one_host_alone_while_another_loses_a_worker(
+    start, config, rows, status, whole, numbers, wait_until
 ):
     run = start("run", config, "--quiet")
     first, second = (agent(start, config, name) for name in ("pi1", "pi2"))
     wait_until(lambda: rows("one/a") > 20 and rows("two") > 20)
+    os.kill(status()["jobs"]["two"]["pid"], signal.SIGKILL)
+    wait_until(lambda: status()["jobs"].get("two", {}).get("restarts") == 1)
+    wait_until(lambda: "killed by signal 9" in run.err, what="the agent's log at the writer")
     assert first.end(signal.SIGTERM) == cli.DONE, first.err
     assert status()["jobs"]["one/a"]["state"] == "ended"
     before = rows("two")
     wait_until(lambda: rows("two") > before + 20)
     assert second.end(signal.SIGINT) == cli.DONE, second.err
     assert run.end(signal.SIGTERM) == cli.DONE
-    assert all(map(whole, ("one/a", "one/b", "two")))
+    assert all(map(whole, ("one/a", "one/b")))
+    assert_counted_twice(numbers("two"))
+
+
+def assert_counted_twice(found):
+    """That one worker's numbers, from 0 on with none missing, are followed by another's."""
+    (again,) = np.flatnonzero(found == 0)[1:]
+    for part in (found[:again], found[again:]):
+        assert np.array_equal(part, np.arange(len(part)))
 
 
 def test_a_second_agent_for_the_same_host_is_refused_and_the_first_goes_on(start, command, config):
@@ -69,21 +80,6 @@ def test_a_second_agent_for_the_same_host_is_refused_and_the_first_goes_on(start
     assert second.code == cli.FAILED
     assert f"process {first.process.pid}" in second.err
     assert first.process.poll() is None
-
-
-def test_a_killed_worker_is_started_again_and_the_writer_is_told_of_it(
-    start, config, rows, status, wait_until
-):
-    run = start("run", config, "--quiet")
-    host = agent(start, config, "pi2")
-    wait_until(lambda: rows("two") > 10)
-    os.kill(status()["jobs"]["two"]["pid"], signal.SIGKILL)
-    wait_until(lambda: status()["jobs"].get("two", {}).get("restarts") == 1)
-    before = rows("two")
-    wait_until(lambda: rows("two") > before + 10)
-    wait_until(lambda: "killed by signal 9" in run.err, what="the agent's log at the writer")
-    assert host.end(signal.SIGTERM) == cli.DONE
-    assert run.end(signal.SIGTERM) == cli.DONE
 
 
 def test_workers_of_a_killed_agent_end_by_themselves_and_the_next_one_waits_for_them(
@@ -100,10 +96,7 @@ def test_workers_of_a_killed_agent_end_by_themselves_and_the_next_one_waits_for_
     wait_until(lambda: rows("two") > before + 20)
     assert next_one.end(signal.SIGTERM) == cli.DONE, next_one.err
     assert run.end(signal.SIGTERM) == cli.DONE
-    found = numbers("two")
-    (again,) = np.flatnonzero(found == 0)[1:]  # the second worker counts from 0 again
-    for part in (found[:again], found[again:]):
-        assert np.array_equal(part, np.arange(len(part)))
+    assert_counted_twice(numbers("two"))
 
 
 def test_a_writer_that_is_started_anew_at_other_ports_is_found_again(

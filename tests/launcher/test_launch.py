@@ -13,6 +13,7 @@ import pytest
 import h5daq
 from h5daq import cli
 from h5daq.config import load
+from h5daq.flow.roles import Role
 from h5daq.jobs.spool_places import state_directory
 from h5daq.keys import KeyDirectory
 from h5daq.launcher.hand import ssh_shells
@@ -20,6 +21,7 @@ from h5daq.launcher.launcher import Launcher
 from h5daq.launcher.parcel import CONFIG, home_of
 from h5daq.launcher.place import Place
 from h5daq.launcher.posts import posts_of
+from h5daq.launcher.sync import LARGE
 
 pytestmark = pytest.mark.processes
 
@@ -84,11 +86,26 @@ def is_ours(pid):
         return False
 
 
+@pytest.fixture
+def keys(command, lab):
+    """The writer's directory of keys; the configuration asks for them."""
+    path = lab.parent / "keys"
+    assert command("keys", "init", path).code == cli.DONE
+    lab.write_text(lab.read_text().replace("insecure = true", 'keys = "keys"'))
+    return path
+
+
 def test_a_launched_run_goes_on_by_itself_and_is_found_again_and_stopped(
-    command, lab, ssh, rows, whole, wait_until
+    command, lab, ssh, keys, rows, whole, wait_until
 ):
     begun = command("launch", lab, "--ssh", ssh)
     assert begun.code == cli.DONE, begun.out + begun.err
+    assert "pi1: has the writer at" in begun.out
+    for post in posts_of(load(lab))[1:]:  # each has got a key of its own, for its own jobs
+        (sent,) = (home_of(post.key) / "keys").iterdir()
+        assert sent.name == f"{post.name}.key"
+        assert sent.stat().st_mode & 0o777 == 0o600
+        assert KeyDirectory(keys).load()[post.name].jobs == post.jobs
     assert sorted((ssh.parent / "connections").read_text().split()) == ["pi1", "pi2"]
     for label, text in (("pi1", "ready for one/a, one/b"), ("pi2", "runs: process")):
         assert f"{label}: {text}" in begun.out
@@ -112,10 +129,17 @@ def test_a_launched_run_goes_on_by_itself_and_is_found_again_and_stopped(
 
 
 def test_a_host_out_of_reach_says_why_and_is_left_out_and_brought_in_later(
-    command, lab, ssh, gone, rows, wait_until
+    command, lab, ssh, gone, rows, status, wait_until
 ):
+    lab.write_text(lab.read_text().replace("drain_timeout = 20", "drain_timeout = 0.5"))
+    (lab.parent / "large.bin").write_bytes(bytes(LARGE))
+    lab.write_text(
+        lab.read_text().replace('sync = ["counting"]', 'sync = ["counting", "large.bin"]')
+    )
     (gone / "pi2").touch()
     refused = command("launch", lab, "--ssh", ssh)
+    assert "pi1: rsync: " in refused.out  # this ssh is nothing for it, so
+    assert (home_of(posts_of(load(lab))[1].key) / "large.bin").stat().st_size == LARGE
     assert refused.code == cli.FAILED
     assert "pi2: failed: ssh can't get there: ssh: connect to host pi2 port 22" in refused.out
     assert "nothing was started" in refused.out
@@ -127,33 +151,25 @@ def test_a_host_out_of_reach_says_why_and_is_left_out_and_brought_in_later(
     assert command("launch", lab, "--ssh", ssh).code == cli.DONE
     wait_until(lambda: rows("two") > 5)
     (gone / "pi1").touch()
-    status = command("status", "--config", lab, "--ssh", ssh)
-    assert "pi1: out of reach" in status.out
-    assert "pi2: running" in status.out
-    # The writer reaches its workers, whether ssh does or not.
+    shown = command("status", "--config", lab, "--ssh", ssh)
+    lines = {line.split()[0]: line for line in shown.out.splitlines() if line.strip()}
+    assert "out of reach" in lines["pi1"]
+    assert "No route to host" in lines["pi1"]
+    assert lines["pi2"].split()[1] == "running"
+    # Nor does anybody reach the writer any more: the others are ended all the same.
+    kill_writer(lab, status)
     stopped = command("stop", "--config", lab, "--ssh", ssh)
     assert stopped.code == cli.FAILED
+    assert "The hosts are ended one by one" in stopped.err
     assert "pi1: failed: ssh can't get there" in stopped.out
+    assert "pi2: ended" in stopped.out
 
 
-def test_with_keys_each_host_gets_one_of_its_own_for_its_own_jobs(
-    command, lab, ssh, rows, status, whole, wait_until
-):
-    keys = lab.parent / "keys"
-    assert command("keys", "init", keys).code == cli.DONE
-    lab.write_text(lab.read_text().replace("insecure = true", 'keys = "keys"'))
-    begun = command("launch", lab, "--ssh", ssh)
-    assert begun.code == cli.DONE, begun.out + begun.err
-    assert "pi1: has the writer at" in begun.out
-    wait_until(lambda: all(rows(group) > 20 for group in ("one/a", "one/b", "two")))
-    for post in posts_of(load(lab))[1:]:
-        (sent,) = (home_of(post.key) / "keys").iterdir()
-        assert sent.name == f"{post.name}.key"
-        assert sent.stat().st_mode & 0o777 == 0o600
-        assert KeyDirectory(keys).load()[post.name].jobs == post.jobs
-    stopped = command("stop", "--config", lab, "--ssh", ssh)
-    assert stopped.code == cli.DONE, stopped.out + stopped.err
-    assert all(map(whole, ("one/a", "one/b", "two")))
+def kill_writer(lab, status):
+    """With its daemon: or the one would end, or bring back, the other."""
+    writer = status()["writer"]["pid"]
+    for pid in (Place(lab).read()["pid"], writer):
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.timeout(400)
@@ -185,40 +201,12 @@ def taken(client, job):
     return client.request("status", timeout=60.0)["jobs"].get(job, {}).get("rows", 0)
 
 
-def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(command, lab, ssh):
-    keys = lab.parent / "keys"
-    command("keys", "init", keys)
-    command("keys", "add", "pi1", "--role", "worker", "--jobs", "one/a", "--keys", keys)
-    lab.write_text(lab.read_text().replace("insecure = true", 'keys = "keys"'))
+def test_a_key_that_does_not_cover_a_new_job_is_refused_with_the_mend(lab, ssh, keys):
+    KeyDirectory(keys).add("pi1", Role.WORKER, ["one/a"])
     with Launcher(load(lab), ssh_shells((str(ssh),))) as launcher:
         assert not launcher.check()
     assert set(launcher.failures) == {"pi1"}
     assert "does not cover one/b" in launcher.failures["pi1"]
-
-
-def test_hosts_whose_writer_is_gone_are_ended_all_the_same(
-    command, lab, ssh, status, rows, wait_until
-):
-    lab.write_text(lab.read_text().replace("drain_timeout = 20", "drain_timeout = 0.5"))
-    assert command("launch", lab, "--ssh", ssh).code == cli.DONE
-    wait_until(lambda: rows("two") > 5)
-    writer = status()["writer"]["pid"]
-    records = [
-        Place(lab).read(),
-        *(Place(*where_of(post)).read() for post in posts_of(load(lab))[1:]),
-    ]
-    for pid in (records[0]["pid"], writer):  # both, or the one would end or bring back the other
-        os.kill(pid, signal.SIGKILL)
-    stopped = command("stop", "--config", lab, "--ssh", ssh)
-    assert stopped.code == cli.DONE, stopped.out + stopped.err
-    assert "The hosts are ended one by one" in stopped.err
-    assert "pi1: ended" in stopped.out
-    assert not any(is_ours(record["pid"]) for record in records)
-
-
-def where_of(post):
-    """The configuration of a post as it was sent, and its name."""
-    return home_of(post.key) / CONFIG, post.name
 
 
 def test_a_writer_on_another_host_is_started_there_with_its_jobs(

@@ -18,7 +18,7 @@ SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH')}:/usr/sbin")
 
 _SSH_CONFIG = """
 Host {impatient}
-  ConnectTimeout 3
+  ConnectTimeout 1
 Host h*
   ConnectTimeout 60
   User root
