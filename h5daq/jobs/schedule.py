@@ -147,7 +147,7 @@ class Schedule:
     def done(self, now: float, _good: bool = True, wall: float = 0.0, /) -> None:
         """Move on to the next deadline that is to be kept."""
         self._number += 1
-        self.due = due = self._deadline()
+        self.due = due = self._origin + self._number * self.period
         missed = math.floor((now - due) / self.period)
         if missed > 0:
             self._miss(missed, now)

@@ -22,7 +22,6 @@ from typing import Any
 from h5daq.errors import ConfigError, WireError
 from h5daq.flow.batch import Batch
 from h5daq.flow.spooling import Piece
-from h5daq.flow.topics import parse
 from h5daq.flow.wire import encode, encode_rows
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.tally import Tally
@@ -216,8 +215,8 @@ class Courier(threading.Thread):
             os._exit(1)
 
     def _round(self) -> None:
-        for topic, fields in self._link.receive(self._patience()):
-            self._hear(topic, fields)
+        for _, fields in self._link.receive(self._patience()):
+            self._hear(fields)
         self._redirect()
         with self._lock:
             self._pump()
@@ -229,9 +228,8 @@ class Courier(threading.Thread):
         wake_at = self._status_at if deadline is None else min(deadline, self._status_at)
         return max(0.0, min(wake_at - time.monotonic(), STATUS_SECONDS))
 
-    def _hear(self, topic: bytes, fields: dict[str, Any]) -> None:
-        now = time.monotonic()
-        kind, _ = parse(topic)
+    def _hear(self, fields: dict[str, Any]) -> None:
+        now, kind = time.monotonic(), fields["k"]
         if kind == "command":
             self._on_command(fields)
         elif kind == "refused":
