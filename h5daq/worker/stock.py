@@ -93,6 +93,19 @@ class Stock:
         """The number that the next row gets."""
         return self._hold.end
 
+    def figures(self) -> dict[str, int]:
+        """All of it, as a status says it."""
+        rows, size = self.held
+        spooled, spooled_bytes = self.spooled
+        return {
+            "end": self.end,
+            "held": rows,
+            "held_bytes": size,
+            "earlier": self.earlier,
+            "spooled": spooled,
+            "spooled_bytes": spooled_bytes,
+        }
+
     @property
     def past(self) -> bool:
         """Whether an earlier worker's rows are still being sent."""
