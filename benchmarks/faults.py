@@ -82,6 +82,9 @@ class Listener(threading.Thread):
     def _note(self, signals: Sequence[Any]) -> None:
         for signal in signals:
             said, job = signal.payload, signal.path.rsplit("/", 1)[1]
+            if "birth" not in said["last"]:
+                # A dataset of the vault, whose account is its client's.
+                continue
             self._told.totals[self._run, job] = said["total"]
             key = job, said["last"]["birth"]
             newest = max(self._told.newest.get(key, -1), said["last"]["n"])

@@ -79,9 +79,9 @@ def _writer(args: Arguments) -> int:
     writer.open()
     if writer.recovered.sealed:
         print("sealed what was interrupted: " + ", ".join(map(str, writer.recovered.sealed)))
-    print(f"recording into {writer.desk.file_state()['file']}", flush=True)
+    print(f"recording into {writer.parts.desk.file_state()['file']}", flush=True)
     writer.run()
-    report = writer.desk.stop_report()
+    report = writer.parts.desk.stop_report()
     writer.close()
     print(stopped_text(report))
     return 1 if report.get("left") else 0

@@ -240,7 +240,7 @@ class Job(_Table):
     constant_read_error_delay: Seconds = _key(1.0, "a number of seconds, 0 or more")
     error_count_limit: Annotated[int, Field(ge=0)] = _key(2, "a whole number, 0 or more")
     handle_error: Name | None = _key(None, '"module:name" of a function without arguments')
-    batch_interval: Seconds = _key(0.02, "a number of seconds, 0 or more")
+    batch_interval: Seconds | None = _key(None, "a number of seconds, 0 or more")
     buffer_bytes: Size = _key(64 << 20, 'a size such as "64 MiB"')
     overflow: Literal["spool", "drop-oldest", "drop-newest", "block"] = _key(
         "spool", '"spool", "drop-oldest", "drop-newest" or "block"'

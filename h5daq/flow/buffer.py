@@ -218,10 +218,13 @@ class RowBuffer:
         copy : bool
             With False the columns are views of the buffer, good until its next row.
         """
-        n = min(self.n, self._most_rows())
+        store = self._store
+        n = store.end - store.start
+        if n > self._most or store.text_size > MAX_TEXT_BYTES:
+            n = min(n, self._most_rows())
         if not n:
             return None
-        columns = self._store.held(n)
+        columns = store.held(n)
         if copy:
             columns = tuple(column.copy() for column in columns)
         self._leave(n)

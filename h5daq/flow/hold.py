@@ -103,8 +103,9 @@ class Hold:
         """Hold a message in memory, and on the shelf as well if that is always wanted."""
         if self._always and self._shelf is not None and not self._shelf.append(piece):
             self._shelf.pass_over()
-        self.sender.put(*piece)
-        self.end = piece.end
+        first, n, message = piece
+        self.sender.put(first, n, message)
+        self.end = first + n
 
     def stow(self, piece: Piece) -> str:
         """Hold a message on the shelf alone; "" or the cause why it can't be."""

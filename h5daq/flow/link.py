@@ -22,6 +22,9 @@ __all__ = ["RULES", "Do", "Event", "State"]
 class State(Enum):
     """How the sender stands to the writer."""
 
+    # There is one of each, and to hash its name takes a call of Python's.
+    __hash__ = object.__hash__
+
     GREET = "hello is said or about to be; rows wait"
     STREAM = "up to a window in flight"
     PROBE = "only the oldest message in flight"
@@ -29,6 +32,8 @@ class State(Enum):
 
 class Event(Enum):
     """What the sender hears, or does not hear."""
+
+    __hash__ = object.__hash__
 
     ADVANCE = "the writer at hand has committed more"
     REPEAT = "it says the same again: what follows was lost, or dropped as too early"

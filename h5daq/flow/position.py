@@ -115,7 +115,7 @@ def parse_heartbeat(beat: Mapping[str, Any], job: str, inc: int) -> Position:
         If it is no heartbeat.
     """
     positions = beat.get("positions", {})
-    if "boot" not in beat or "run" not in beat or not isinstance(positions, Mapping):
+    if "boot" not in beat or "run" not in beat or not isinstance(positions, (dict, Mapping)):
         raise _refusal(beat)
     entry = positions.get(job, (None, 0))
     if not isinstance(entry, list | tuple) or len(entry) != 2 or not _is_count(entry[1]):

@@ -198,9 +198,10 @@ def _parts(batch: Batch, schema: Schema) -> tuple[list[bytes | memoryview], list
     if batch.n < 1 or len(batch.columns) != len(schema.columns):
         found = f"{batch.n} rows of {len(batch.columns)} columns"
         raise WireError(f"{found}; {len(schema.columns)} columns are wanted", cause="size")
-    pairs = list(zip(schema.columns, batch.columns, strict=True))
     if not schema.text:
-        return [_block(column, values, batch.n) for column, values in pairs], []
+        whole = zip(schema.columns, batch.columns, strict=True)
+        return [_block(column, values, batch.n) for column, values in whole], []
+    pairs = list(zip(schema.columns, batch.columns, strict=True))
     texts = [list(values) for column, values in pairs if column.is_text]
     if any(len(values) != batch.n for values in texts):
         raise WireError(f"a text column without {batch.n} texts", cause="size")

@@ -24,7 +24,7 @@ from h5daq.flow.schema import Schema
 from h5daq.jobs.columns import check_attrs, labels_of, schema_of
 from h5daq.jobs.readers import read_once
 from h5daq.jobs.reading import Reading, reading_of
-from h5daq.jobs.schedule import check_overrun
+from h5daq.jobs.schedule import check_overrun, collecting
 
 __all__ = ["OVERFLOW_POLICIES", "READ_MODES", "SPOOL_POLICIES", "DAQJob", "JobHost"]
 
@@ -111,9 +111,11 @@ class DAQJob:
         and the worker is started again, with the cause "hung for … s in …" in status, log and
         file. By default it is never given up, only said to hang, since when and in which call.
         The time that a command (`DAQJobExtern`) takes until its next line counts as well.
-    batch_interval : float
+    batch_interval : float, optional
         Seconds for which rows are collected before they are sent. A scheduled job that reads
-        less often than this sends each row at once.
+        less often than this sends each row at once. By default 0.02; where the read period is
+        up to 0.1 s, and `spool` is not ``"always"``, at least as long as two readings take, so
+        that a row waits for the next one: 0 sends each at once.
     buffer_bytes : int
         Bytes held in the worker's memory while the writer can't take them.
     overflow : {"spool", "block", "drop-oldest", "drop-newest"}
@@ -176,7 +178,7 @@ class DAQJob:
         overrun: str = "skip",
         lock_timeout: float | None = None,
         hang_timeout: float | None = None,
-        batch_interval: float = 0.02,
+        batch_interval: float | None = None,
         buffer_bytes: int = 64 << 20,
         overflow: str = "spool",
         spool: str = "overflow",
@@ -200,7 +202,13 @@ class DAQJob:
             self.constant_read_error_delay = _seconds(
                 "constant_read_error_delay", constant_read_error_delay
             )
-            self.batch_interval = _seconds("batch_interval", batch_interval)
+            # What is to be on the disk soon does not wait for company.
+            paced = self.read_mode == "schedule" and spool != "always"
+            self.batch_interval = (
+                collecting(self.read_period if paced else None)
+                if batch_interval is None
+                else _seconds("batch_interval", batch_interval)
+            )
             self.lock_timeout = (
                 max(1.0, self.read_period)
                 if lock_timeout is None

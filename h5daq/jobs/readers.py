@@ -166,27 +166,23 @@ class Reader:
 
     def _read(self, now: float) -> bool:
         """Whether the reading gave something."""
-        taken = self._collector.taken
+        collector, failure = self._collector, None
+        taken, result = collector.taken, False
         self._pulse.begin(now)
-        result = self._try()
+        try:
+            result = self._read_alone(collector)
+        except ReadingError as error:
+            failure = error
+        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
+            failure = ReadingError(_one_line(error), "getter")
         self._pulse.end()
-        if isinstance(result, ReadingError):
-            return self._failed(result)
-        if self._collector.taken > taken:
+        if failure is not None:
+            self._tally.failed(failure)
+            # Its traceback holds this frame, which must not hold it in turn.
+            failure = None
+        elif collector.taken > taken:
             self._tally.good()
         return result
-
-    def _try(self) -> bool | ReadingError:
-        try:
-            return self._read_alone(self._collector)
-        except ReadingError as error:
-            return error
-        except BaseException as error:  # noqa: BLE001 - the user's code may raise anything
-            return ReadingError(_one_line(error), "getter")
-
-    def _failed(self, error: ReadingError) -> bool:
-        self._tally.failed(error)
-        return False
 
     def _read_in_turn(self, collector: Collector) -> bool:
         assert self._lock is not None

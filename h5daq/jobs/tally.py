@@ -82,4 +82,4 @@ class Tally:
 
     def snapshot(self) -> dict[str, int]:
         """The counts now; from any thread."""
-        return dict(self.counts.copy())
+        return dict(self.counts)

@@ -18,7 +18,14 @@ from h5daq.flow.audience import Audience
 from h5daq.transports.base import SIGNAL_QUEUE
 from h5daq.transports.locks import Locks
 from h5daq.transports.zmq_curve import lock, user_of
-from h5daq.transports.zmq_sockets import Context, Socket, bind, make_socket, milliseconds
+from h5daq.transports.zmq_sockets import (
+    Context,
+    Socket,
+    bind,
+    has_come,
+    make_socket,
+    milliseconds,
+)
 
 __all__ = ["SignalSocket"]
 
@@ -117,7 +124,7 @@ class SignalSocket:
                 self._socket.close(linger=milliseconds(linger))
 
     def _attend(self, locks: Locks | None) -> None:
-        while int(self._socket.get(zmq.EVENTS)) & zmq.POLLIN:
+        while has_come(self._socket):
             frame = self._socket.recv(zmq.NOBLOCK, copy=False)
             wish = frame.bytes
             if locks is not None:

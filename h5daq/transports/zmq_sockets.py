@@ -23,10 +23,12 @@ import zmq
 from h5daq.errors import ConfigError
 from h5daq.flow.packing import MAX_MESSAGE_BYTES
 
-__all__ = ["Context", "Socket", "bind", "connect", "make_socket", "milliseconds"]
+__all__ = ["Context", "Socket", "bind", "connect", "has_come", "make_socket", "milliseconds"]
 
 Socket = zmq.SyncSocket
 Context = zmq.SyncContext
+
+_POLLIN = int(zmq.POLLIN)
 
 _RECONNECT_MS = 50
 _RECONNECT_MAX_MS = 1_000
@@ -92,6 +94,12 @@ def connect(socket: Socket, endpoint: str) -> None:
         socket.connect(endpoint)
     except zmq.ZMQError as error:
         raise ConfigError(f"can't connect to {endpoint}: {_mend(error)}") from error
+
+
+def has_come(socket: Socket) -> bool:
+    """Whether there is a message to read."""
+    # Plain numbers: an operation on ZeroMQ's own flags makes a new flag, by five calls of Python's.
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
 
 
 def milliseconds(seconds: float) -> int:

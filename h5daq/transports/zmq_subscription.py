@@ -23,7 +23,14 @@ from h5daq.transports.locks import ClientKeys
 from h5daq.transports.wake import Bell
 from h5daq.transports.zmq_curve import show
 from h5daq.transports.zmq_handshakes import Handshakes
-from h5daq.transports.zmq_sockets import Context, Socket, connect, make_socket, milliseconds
+from h5daq.transports.zmq_sockets import (
+    Context,
+    Socket,
+    connect,
+    has_come,
+    make_socket,
+    milliseconds,
+)
 
 __all__ = ["AnxiousSubscription", "Subscription"]
 
@@ -68,14 +75,24 @@ class Subscription:
             self._bell.hear()
         signals: list[Signal] = []
         for _ in range(_AT_ONCE if self._socket in ready else 0):
+            # To ask costs a fraction of a vain try.
+            if not has_come(self._socket):
+                break
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = self._frames()
             except zmq.Again:
                 break
             self._decode(frames, signals)
         if not signals and self._keys is not None:
             self._handshakes.again()
         return signals
+
+    def _frames(self) -> list[bytes]:
+        # A frame knows whether it is the last; to ask the socket for it takes Python's time.
+        parts = [self._socket.recv(zmq.NOBLOCK, copy=False)]
+        while parts[-1].more:
+            parts.append(self._socket.recv(zmq.NOBLOCK, copy=False))
+        return [part.bytes for part in parts]
 
     def wake(self) -> None:
         self._bell.ring()

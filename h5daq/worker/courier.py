@@ -6,7 +6,8 @@ heartbeat has woken it anyway: for a hundred workers on a small computer waking 
 Everything that decides what is sent stands in `h5daq.flow.delivery`; here are only the lock, the
 clock and the link.
 
-What is held, and where, is the affair of `h5daq.worker.stock`. A job in constant mode waits
+What is held, and where, is the affair of `h5daq.worker.stock`; how the writer is, of
+`h5daq.worker.contact`. A job in constant mode waits
 for a writer that is alive but slow, whatever its policy: nothing but the getter's speed is lost.
 """
 
@@ -22,11 +23,11 @@ from typing import Any
 from h5daq.errors import ConfigError, WireError
 from h5daq.flow.batch import Batch
 from h5daq.flow.spooling import Piece
-from h5daq.flow.topics import parse
 from h5daq.flow.wire import encode, encode_rows
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.tally import Tally
 from h5daq.transports.base import WorkerLink
+from h5daq.worker.contact import Contact
 from h5daq.worker.stock import Stock
 
 __all__ = ["Courier"]
@@ -38,14 +39,6 @@ STATUS_SECONDS, STATUS_LEAST = 1.2, 0.7
 
 HELLO_SECONDS = 2.0
 """How long a worker without rows waits for a first sign of the writer before it ends."""
-
-ALIVE_SECONDS = 3.5
-"""A writer that was heard within this time is alive: three heartbeats and a bit."""
-
-
-RENEW_SECONDS = 8.0
-"""After so long without a word of a writer that was heard, or without an answer of one that is
-heard, a connection is taken for dead and made anew."""
 
 
 class Courier(threading.Thread):
@@ -88,15 +81,13 @@ class Courier(threading.Thread):
     ) -> None:
         super().__init__(name="h5daq-courier", daemon=True)
         self.inc = inc
-        self.refused = self._locked_out = ""
+        self._contact = Contact(job.group)
         self._job, self._link, self._tally = job, link, tally
         self._on_command, self._status, self._on_tick = on_command, status, tick
         self._on_failure = on_failure
         self._lock = threading.Lock()
         self._moved = threading.Condition(self._lock)
         self._stock = stock
-        self._heard_at: float | None = None
-        self._renewed_at, self._stalled = 0.0, False
         self._status_at = 0.0
         self._finishing_at: float | None = None
         self._impatient = False
@@ -151,21 +142,12 @@ class Courier(threading.Thread):
     def figures(self) -> dict[str, int]:
         """What is held and where, as a status says it; all of one moment."""
         with self._lock:
-            rows, size = self._stock.held
-            spooled, spooled_bytes = self._stock.spooled
-            return {
-                "end": self._stock.end,
-                "held": rows,
-                "held_bytes": size,
-                "earlier": self._stock.earlier,
-                "spooled": spooled,
-                "spooled_bytes": spooled_bytes,
-            }
+            return self._stock.figures()
 
     @property
     def trouble(self) -> str:
         """Why rows can't go to the writer, or not to the spool; empty if they can."""
-        return self.refused or self._locked_out or self._stock.trouble
+        return self._contact.trouble or self._stock.trouble
 
     def say(self, kind: str, **fields: Any) -> bool:
         """Send a small message that may be lost; never waits, never raises."""
@@ -216,8 +198,8 @@ class Courier(threading.Thread):
             os._exit(1)
 
     def _round(self) -> None:
-        for topic, fields in self._link.receive(self._patience()):
-            self._hear(topic, fields)
+        for _, fields in self._link.receive(self._patience()):
+            self._hear(fields)
         self._redirect()
         with self._lock:
             self._pump()
@@ -229,40 +211,36 @@ class Courier(threading.Thread):
         wake_at = self._status_at if deadline is None else min(deadline, self._status_at)
         return max(0.0, min(wake_at - time.monotonic(), STATUS_SECONDS))
 
-    def _hear(self, topic: bytes, fields: dict[str, Any]) -> None:
-        now = time.monotonic()
-        kind, _ = parse(topic)
+    def _hear(self, fields: dict[str, Any]) -> None:
+        now, kind = time.monotonic(), fields["k"]
         if kind == "command":
             self._on_command(fields)
         elif kind == "refused":
-            self._refused(str(fields.get("cause", "?")))
-        elif kind in ("position", "heartbeat"):
-            self._heard_at = now
-            if kind == "heartbeat":
-                self._stalled = bool(fields.get("stalled"))
-                if now > self._status_at - (STATUS_SECONDS - STATUS_LEAST):
-                    self._status_at = now
+            self._contact.refuse(str(fields.get("cause", "?")))
             with self._moved:
-                self._move(kind, fields, now)
+                self._stock.set_aside()
+        elif kind == "position":
+            self._contact.hear(now)
+            self._move(kind, fields, now)
+        elif kind == "heartbeat":
+            self._contact.hear(now, bool(fields.get("stalled")))
+            if now > self._status_at - (STATUS_SECONDS - STATUS_LEAST):
+                self._status_at = now
+            self._move(kind, fields, now)
 
     def _move(self, kind: str, fields: dict[str, Any], now: float) -> None:
         try:
-            if kind == "position":
+            with self._moved:
+                self._moved.notify_all()
+                if kind == "heartbeat":
+                    self._stock.speaker.on_heartbeat(fields, self._job.group, now)
+                    return
                 self._stock.speaker.on_position(fields, now)
-                if fields.get("inc") == self.inc and not fields.get("need"):
-                    self.refused = ""
-            else:
-                self._stock.speaker.on_heartbeat(fields, self._job.group, now)
         except WireError as error:
             log.warning("job %s: a %s that makes no sense: %s", self._job.group, kind, error)
-        self._moved.notify_all()
-
-    def _refused(self, cause: str) -> None:
-        if cause != self.refused:
-            log.error("job %s: the writer refuses its rows: %s", self._job.group, cause)
-        self.refused = cause
-        with self._moved:
-            self._stock.set_aside()
+        else:
+            if fields.get("inc") == self.inc and not fields.get("need"):
+                self._contact.refused = ""
 
     def _redirect(self) -> None:
         with self._lock:
@@ -281,35 +259,18 @@ class Courier(threading.Thread):
         if now >= self._status_at:
             self._status_at = now + STATUS_SECONDS
             self._on_tick(now)
-            self._look_at_door()
+            self._contact.lock_out("" if self._alive else self._link.refusal())
             self._renew(now)
             self.say("status", **self._status())
 
     def _renew(self, now: float) -> None:
         """Connect anew where a connection seems dead though nobody has said so."""
-        if self._heard_at is None or self.refused or self._locked_out:
-            return
-        # A writer that says why it commits nothing is not to be met by a storm.
-        if self._alive and self._stalled:
-            return
         with self._lock:
-            since = self._stock.speaker.unanswered_since if self._alive else self._heard_at
-            if since is None or now - max(since, self._renewed_at) < RENEW_SECONDS:
-                return
-            self._renewed_at = now
-        if self._alive:
-            log.warning("job %s: the writer is heard, but does not answer; connecting anew",
-                        self._job.group)  # fmt: skip
-        self._link.renew()
-        with self._moved:
-            self._stock.speaker.reset_link(now)
-
-    def _look_at_door(self) -> None:
-        """Say why the writer doesn't let this worker in; its rows wait until it does."""
-        why = "" if self._alive else self._link.refusal()
-        if why and why != self._locked_out:
-            log.error("job %s: %s", self._job.group, why)
-        self._locked_out = why
+            unanswered_since = self._stock.speaker.unanswered_since
+        if self._contact.is_dead(now, unanswered_since):
+            self._link.renew()
+            with self._lock:
+                self._stock.speaker.reset_link(now)
 
     # -- under the lock -------------------------------------------------------------------------
 
@@ -318,14 +279,15 @@ class Courier(threading.Thread):
 
     @property
     def _alive(self) -> bool:
-        return self._heard_at is not None and time.monotonic() - self._heard_at < ALIVE_SECONDS
+        return self._contact.is_alive(time.monotonic())
 
     @property
     def _hopeless(self) -> bool:
         """The writer refuses the job, or was never heard while nothing is held: no answer comes."""
         if self._finishing_at is None:
             return False
-        if not self.refused and (self._heard_at is not None or self._stock.held[0]):
+        contact = self._contact
+        if not contact.refused and (contact.was_heard or self._stock.held[0]):
             return False
         return time.monotonic() - self._finishing_at > HELLO_SECONDS
 

@@ -81,17 +81,33 @@ class Stock:
         """Rows on disk that are not committed, of earlier workers too; and bytes on disk."""
         own = 0 if self._spool is None else self._spool.rows(self._hold.sender.next)
         size = 0 if self._spool is None else self._spool.size
+        if not self._relics:
+            return own, size
         return own + self.earlier, size + sum(relic.spool.size for relic in self._relics)
 
     @property
     def earlier(self) -> int:
         """Rows of earlier workers that are not committed."""
-        return sum(relic.spool.rows(relic.hold.sender.next) for relic in self._relics)
+        relics = self._relics
+        return sum(r.spool.rows(r.hold.sender.next) for r in relics) if relics else 0
 
     @property
     def end(self) -> int:
         """The number that the next row gets."""
         return self._hold.end
+
+    def figures(self) -> dict[str, int]:
+        """All of it, as a status says it."""
+        rows, size = self.held
+        spooled, spooled_bytes = self.spooled
+        return {
+            "end": self.end,
+            "held": rows,
+            "held_bytes": size,
+            "earlier": self.earlier,
+            "spooled": spooled,
+            "spooled_bytes": spooled_bytes,
+        }
 
     @property
     def past(self) -> bool:

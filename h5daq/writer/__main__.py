@@ -101,17 +101,17 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: writer.ask_stop())
     try:
         writer.open()
-        writer.desk.fates = lambda: pipe.fates
-        pipe.record = writer.alerting.record
+        writer.parts.desk.fates = lambda: pipe.fates
+        pipe.record = writer.parts.alerting.record
         recovered = writer.recovered
         pipe.send(
             "ready",
             endpoints=writer.endpoints(),
-            **writer.desk.file_state(),
+            **writer.parts.desk.file_state(),
             recovered={"run": recovered.run, "rows": recovered.rows, "entries": recovered.entries},
         )
         writer.run()
-        pipe.send("ended", **writer.desk.stop_report())
+        pipe.send("ended", **writer.parts.desk.stop_report())
         writer.close()
     except (H5daqError, OSError, RuntimeError, ValueError) as error:
         logger.debug("the writer ended", exc_info=True)

@@ -32,11 +32,12 @@ def decode(message: bytes) -> Message:
     return kind, inc, first, n
 
 
-def make_sender(inc: int = 7, window: int = 1 << 20, first: int = 0) -> Sender:
+def make_sender(inc: int = 7, window: int = 1 << 20, first: int = 0, rest: float = 0.0) -> Sender:
     def skip(first: int, n: int, cause: str) -> bytes:
         return encode(cause, inc, first, n)
 
-    return Sender(inc, hello=encode("hello", inc), window=window, first=first, skip=skip)
+    hello = encode("hello", inc)
+    return Sender(inc, hello=hello, window=window, first=first, skip=skip, rest=rest)
 
 
 def put(sender: Sender, n: int) -> bytes:
@@ -66,6 +67,16 @@ def streaming(batches: int = 3, window: int = 1 << 20) -> Sender:
 
 def kinds(messages: list[bytes]) -> list[tuple[str, int]]:
     return [(decode(m)[0], decode(m)[2]) for m in messages]
+
+
+def test_a_sender_whose_answers_may_wait_is_patient_for_so_much_longer() -> None:
+    sender = make_sender(rest=1.5)
+    sender.poll(0.0)
+    sender.on_position(position(0), 0.0)
+    put(sender, 10)
+    assert kinds(sender.poll(0.0)) == [("rows", 0)]
+    assert sender.poll(2.4) == []
+    assert kinds(sender.poll(2.5)) == [("rows", 0)]
 
 
 # -- receiver ---------------------------------------------------------------------------------

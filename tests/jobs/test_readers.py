@@ -68,6 +68,22 @@ def test_a_slow_jobs_row_leaves_at_once() -> None:
     assert bench.rows == [0.0]
 
 
+@pytest.mark.parametrize("period", [0.02, 0.03, 0.05, 0.1])
+def test_two_rows_share_a_message_where_none_waits_long_for_it(period: float) -> None:
+    bench = Bench(counter(), read_period=period)
+    bench.steps(41)
+    assert {batch.n for batch in bench.batches} == {2}
+
+
+@pytest.mark.parametrize(
+    "more", [{"batch_interval": 0}, {"spool": "always"}, {"read_period": 0.11}]
+)
+def test_a_row_waits_for_no_other_where_that_is_not_wanted(more: dict[str, Any]) -> None:
+    bench = Bench(counter(), **{"read_period": 0.1, **more})
+    bench.steps(21)
+    assert {batch.n for batch in bench.batches} == {1}
+
+
 def test_a_fast_jobs_rows_leave_by_the_dozen() -> None:
     bench = Bench(counter(), read_period=0.001, batch_interval=0.02)
     bench.steps(400)

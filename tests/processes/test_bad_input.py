@@ -63,6 +63,13 @@ def rows(daemon):
         return 0
 
 
+def told(daemon):
+    """How many rows the good job's worker has been told to be safe: it holds them no longer."""
+    with h5daq.subscribe(daemon.endpoints["signals"], kinds=["heartbeat"]) as heartbeats:
+        told = (beat.payload["positions"].get("good", (0, 0))[1] for beat in heartbeats)
+        return next(position for position in told if position)
+
+
 # -- getters ---------------------------------------------------------------------------------------
 
 
@@ -192,7 +199,7 @@ def test_a_removed_directory_is_told_and_waited_for(good, tmp_path, wait_until):
     data = tmp_path / "data"
     with h5daq.DAQDaemon(good, directory=data, write_period=0.2) as daemon:
         goes_on(daemon, wait_until)
-        lost = rows(daemon)
+        lost = told(daemon)
         remove(data, tmp_path)
         wait_until(lambda: "vanished" in daemon.status()["writer"].get("trouble", ""))
         assert daemon.status()["writer"]["state"] == "down"

@@ -156,6 +156,7 @@ def test_hello_says_who_reads_what(bench: Bench) -> None:
     assert fields["attrs"] == {"gain": 2}
     assert (fields["period"], fields["mode"], fields["chunk"]) == (0.002, "schedule", 7)
     assert fields["cause"] == "killed by signal 9"
+    assert (fields["interval"], fields["rest"]) == (0.02, 1.5)
 
 
 def test_a_worker_never_loads_what_only_a_writer_needs(bench: Bench) -> None:
