@@ -2,7 +2,7 @@
 
 Everything is read with plain h5py. A worker's incarnation is known by its getter's birth: of one
 that was not killed each row must be there, of one that was killed each row that the writer had
-told of; of all of them without gap, repeat or change of order.
+told of; of all of them without gap, repeat or change of order. What is missing is counted as lost.
 """
 
 from __future__ import annotations
@@ -183,6 +183,8 @@ def _check_births(
 ) -> None:  # fmt: skip
     for key in [key for key in rows if key not in produced]:
         found.wrong.append(f"{key}: rows that nobody has produced")
+    missed: Counter[str] = Counter()
+    kills: Counter[str] = Counter()
     for (job, birth), truth in produced.items():
         numbers = np.concatenate(rows.get((job, birth), [np.empty(0, np.int64)]))
         was_killed = killed.get(truth.pid, 0) > birth
@@ -199,8 +201,9 @@ def _check_births(
         if here > made:
             found.wrong.append(f"{name}: {made} rows made, {here} are there")
         missing = made - here
+        missed[job] += missing
+        kills[job] += was_killed
         if was_killed:
-            found.counts["missing of killed workers"] += missing
             if job == "spool":
                 found.longest_tail = max(found.longest_tail, missing)
                 if missing > BATCH_ROWS:
@@ -208,6 +211,20 @@ def _check_births(
         elif missing > lost[job]:
             found.counts["missing of others"] += missing
             found.wrong.append(f"{name}: {missing} of {made} rows missing; it was not killed")
+
+    for job in sorted({job for job, _ in produced}):
+        _check_account(job, missed[job], lost[job], kills[job], found)
+
+
+def _check_account(job: str, missing: int, lost: int, kills: int, found: Findings) -> None:
+    """Produced is found and counted as lost, but for the row that a killed getter had in hand."""
+    found.counts["in hand when killed"] += max(0, missing - lost)
+    if missing - lost > kills:
+        found.wrong.append(f"{job}: {missing} rows missing, {lost} counted as lost, {kills} kills")
+    # Of each number the folding job may have lost two rows, the first and the last.
+    most = 2 * (missing + kills) if job == "fold" else missing
+    if lost > most:
+        found.wrong.append(f"{job}: {lost} rows counted as lost, {missing} are missing")
 
 
 def _count(found: Findings, job: str, numbers: np.ndarray) -> None:

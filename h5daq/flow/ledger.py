@@ -27,6 +27,7 @@ from h5daq.flow.names import check_attrs, check_collision
 from h5daq.flow.position import Drop, Receiver
 from h5daq.flow.raised import EVENTS, Raised
 from h5daq.flow.records import (
+    DeathRecord,
     EndRecord,
     FileRecord,
     Noted,
@@ -100,6 +101,7 @@ class Ledger:
         self.ended = True
         self.jobs: dict[str, JobState] = {}
         self.archive: dict[str, dict[int, int]] = {}
+        self.told: dict[str, dict[int, dict[str, int]]] = {}
         self.files: list[FileState] = []
         self.last_file = 0
         self.last_end = 0.0
@@ -213,6 +215,7 @@ class Ledger:
             self._inherit(job, known, fields, spooled)
         else:
             job.next = self.archive.pop(head.job, {})
+            job.earlier = self.told.pop(head.job, {})
             job.met = not spooled
         job.spooled = head.inc if spooled else None
         job.next.setdefault(head.inc, 0)
@@ -224,7 +227,7 @@ class Ledger:
         job.file, job.rows, job.late = known.file, known.rows, known.late
         job.last_time, job.next = known.last_time, known.next
         job.skipped, job.counts, job.restarts = known.skipped, known.counts, known.restarts
-        job.jumps = known.jumps
+        job.jumps, job.earlier = known.jumps, known.earlier
         job.restarted = known.restarted
         if spooled:
             # It tells of rows of the past; the job is still what its own worker said.
@@ -292,12 +295,19 @@ class Ledger:
             yield from self._seal(record)
         elif isinstance(record, EndRecord):
             yield from self._end(record)
+        elif isinstance(record, DeathRecord):
+            self._bury(record)
         elif isinstance(record, VaultRecord):
             self._answer(record)
         elif isinstance(record, NoteRecord):
             self.answered.remember(record.session, record.id, None)
             for note in record.notes:
                 yield self._noted(*note)
+
+    def _bury(self, record: DeathRecord) -> None:
+        if record.job not in self.jobs:
+            raise FileDamaged(f"the journal holds a death in job {record.job} before any hello")
+        self.jobs[record.job].bury(record.inc, record.produced, record.cause)
 
     def _noted(self, group: str, kind: str, value: Any) -> Noted:
         """A note goes where the job's next row would go, unless that begins another file."""
@@ -323,6 +333,7 @@ class Ledger:
         # Positions outlive a run, since a spool may bring rows of the last one; the rest is new.
         for job in self.jobs.values():
             self.archive[job.job] = job.next
+            self.told[job.job] = {inc: job.told_by(inc) for inc in {*job.earlier, *job.counts}}
         self.jobs = {}
 
     def _open(self, record: FileRecord) -> None:
@@ -372,6 +383,7 @@ class Ledger:
             "ended": self.ended,
             "jobs": jobs,
             "archive": self.archive,
+            "told": self.told,
             "files": [asdict(file) for file in self.files],
             "last": [self.last_file, self.last_end, self.last_following],
             "answered": self.answered.state(),
@@ -401,7 +413,7 @@ class Ledger:
         state = msgpack.unpackb(snapshot, strict_map_key=False)
         self.run = RunRecord(**state["run"]) if state["run"] else None
         self.ended = state["ended"]
-        self.archive = state["archive"]
+        self.archive, self.told = state["archive"], state.get("told", {})
         self.files = [FileState(**file) for file in state["files"]]
         self.last_file, self.last_end, self.last_following = state["last"]
         self.answered = Answered.restore(state.get("answered", []))

@@ -33,6 +33,7 @@ from h5daq.jobs.reading import Reading
 from h5daq.jobs.spool import About, Spool
 from h5daq.jobs.spool_places import place_of
 from h5daq.jobs.tally import Failure, Tally
+from h5daq.jobs.toll import Owner, Toll
 from h5daq.jobs.wallclock import WallClock
 from h5daq.transports.zmq import WorkerLink
 from h5daq.worker.courier import Courier
@@ -74,7 +75,8 @@ class Worker:
         self.spec, self.job = spec, spec.job
         self.inc = secrets.randbits(64)
         self.orders = Orders()
-        self.tally = Tally(self.job.error_count_limit, self._on_failure)
+        self._toll = Toll(Owner(self.job.group, self.inc, spec.run, spec.home))
+        self.tally = Tally(self.job.error_count_limit, self._on_failure, self._toll.count)
         self._parent = parent
         self._figures = Figures()
         self._wall = WallClock(log, f"job {self.job.group}")
@@ -95,8 +97,9 @@ class Worker:
             on_failure=self._courier_failed,
         )  # fmt: skip
         self._collector = Collector(
-            self.job, self.inc, self.courier.ship, self.tally, spec.batch_interval, copy=False
-        )
+            self.job, self.inc, self.courier.ship, self.tally, spec.batch_interval,
+            copy=False, count=self._toll.count,
+        )  # fmt: skip
 
     def run(self) -> int:
         """From hello to bye; the exit code."""
@@ -144,6 +147,9 @@ class Worker:
         if held:
             log.warning("job %s: ends with %d rows that the writer did not take",
                         self.job.group, held)  # fmt: skip
+        # A getter that hangs may still hold rows that are in no batch.
+        told = self.courier.figures()["end"] + sum(self.tally.snapshot().values())
+        self._toll.close(whole=not held and told >= self._toll.count.total)
         return HELD if held else DONE
 
     def _make_stock(self) -> Stock:
@@ -297,6 +303,7 @@ class Worker:
     def _let_go(self) -> None:
         """In a copy that the getter has forked: what is held open here would not end with us."""
         self._stock.let_go()
+        self._toll.let_go()
         if self._reader is not None:
             self._reader.let_go()
         if self._parent is not None:

@@ -32,6 +32,7 @@ from h5daq.writer.alerting import Alerting
 from h5daq.writer.answers import Answers
 from h5daq.writer.clocks import ClockRows
 from h5daq.writer.committer import Committer, Publisher
+from h5daq.writer.deaths import Deaths
 from h5daq.writer.desk import Desk
 from h5daq.writer.ending import Ending
 from h5daq.writer.guard import Guard
@@ -191,6 +192,7 @@ class Writer:
         )
         self.desk.alarms = self.alerting.status
         self.desk.clocks = ClockRows(self._ledger, self.own)
+        self.desk.deaths = Deaths(self._ledger, self.journal, self.intake.record)
         self.vault = self._make_vault()
         answers = Answers(self.desk, self.begin_stop, lambda: self.stopped)
         self.replies = Replies(

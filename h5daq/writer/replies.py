@@ -136,7 +136,7 @@ class Replies:
         try:
             if self._guard is not None:
                 self._guard.check_verb(user, verb)
-            if self._guard is not None and verb == "clock":
+            if self._guard is not None and verb in ("clock", "death"):
                 self._guard.check_speaker(user, str((args or {}).get("job")))
         except NotAllowed:
             self._refused["key"] += 1
