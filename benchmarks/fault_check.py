@@ -112,6 +112,7 @@ def verify(
     killed: dict[int, int],
     *,
     clock_set: bool = False,
+    failed: int = 0,
 ) -> Findings:
     """Read all files and account for each row.
 
@@ -127,6 +128,8 @@ def verify(
         Process id to the time (ns, monotonic) of its kill.
     clock_set : bool
         Whether the wall clock was set meanwhile: then times may go back, and end anywhere.
+    failed : int
+        Readings that raised, and gave no row.
     """
     found = Findings(clock_set=clock_set)
     parts = [read_part(path) for path in sorted(data.glob("*.hdf5"))]
@@ -135,7 +138,7 @@ def verify(
     lost: Counter[str] = Counter()
     for files in chains(parts, found.wrong):
         _check_run(files, told, found, lost, rows)
-    _check_births(rows, produced_in(folder / "truth"), told, killed, found, lost)
+    _check_births(rows, produced_in(folder / "truth"), told, killed, found, lost, failed)
     found.counts["counted as lost"] = lost.total()
     _check_leftovers(folder, data, found)
     return found
@@ -179,7 +182,7 @@ def _check_run(
 
 def _check_births(
     rows: dict[Key, list[np.ndarray]], produced: dict[Key, Produced], told: Told,
-    killed: dict[int, int], found: Findings, lost: Counter[str],
+    killed: dict[int, int], found: Findings, lost: Counter[str], failed: int,
 ) -> None:  # fmt: skip
     for key in [key for key in rows if key not in produced]:
         found.wrong.append(f"{key}: rows that nobody has produced")
@@ -213,17 +216,22 @@ def _check_births(
             found.wrong.append(f"{name}: {missing} of {made} rows missing; it was not killed")
 
     for job in sorted({job for job, _ in produced}):
-        _check_account(job, missed[job], lost[job], kills[job], found)
+        _check_account(job, missed[job], lost[job], kills[job], failed, found)
 
 
-def _check_account(job: str, missing: int, lost: int, kills: int, found: Findings) -> None:
-    """Produced is found and counted as lost, but for the row that a killed getter had in hand."""
+def _check_account(
+    job: str, missing: int, lost: int, kills: int, failed: int, found: Findings
+) -> None:
+    """Produced is found and counted as lost, but for the row that a killed getter had in hand.
+
+    A reading that raised is counted as well, though it is no row.
+    """
     found.counts["in hand when killed"] += max(0, missing - lost)
     if missing - lost > kills:
         found.wrong.append(f"{job}: {missing} rows missing, {lost} counted as lost, {kills} kills")
     # Of each number the folding job may have lost two rows, the first and the last.
     most = 2 * (missing + kills) if job == "fold" else missing
-    if lost > most:
+    if lost > most + failed:
         found.wrong.append(f"{job}: {lost} rows counted as lost, {missing} are missing")
 
 
