@@ -32,7 +32,7 @@ from benchmarks import fault_code, fault_disk, fault_kills, fault_net, fault_tim
 from benchmarks.common import arguments, scratch, show
 from benchmarks.fault_check import Findings, Told, verify
 from benchmarks.fault_clock import Clock
-from benchmarks.fault_disk import Mount
+from benchmarks.fault_disk import Limited, Mount
 from benchmarks.fault_kinds import Fault, by_name
 from benchmarks.fault_net import Network
 from benchmarks.fault_prey import Prey
@@ -93,10 +93,15 @@ class Campaign:
     """One directory, many starts."""
 
     def __init__(
-        self, folder: Path, seed: int, network: Network | None = None, **options: Any
+        self,
+        folder: Path,
+        seed: int,
+        network: Network | None = None,
+        disk: Callable[[Path], Mount] = Mount,
+        **options: Any,
     ) -> None:
         self.folder, self.random = folder, random.Random(seed)
-        self.disk = Mount(folder / "disk")
+        self.disk = disk(folder / "disk")
         self.data, self.orders = folder / "disk" / "data", folder / "orders"
         self.faults: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
@@ -221,7 +226,10 @@ class Campaign:
         self.round([], CLEAN, lambda: 0.3)
         self._check_nothing_open()
         clock_set = bool(self.clock.sets)
-        found = verify(self.folder, self.data, self.told, self.prey.killed, clock_set=clock_set)
+        found = verify(
+            self.folder, self.data, self.told, self.prey.killed, clock_set=clock_set,
+            failed=sum(self.faults[kind] for kind in fault_code.RAISING),
+        )  # fmt: skip
         found.counts.update({f"reader {k}": v for k, v in seen["counts"].items()})
         # Beyond ``overlay_bytes`` a checkpoint does not wait for a reader to leave.
         if "overlay_bytes" not in self.options:
@@ -330,7 +338,8 @@ def tear(folder: Path, args: argparse.Namespace, possible: list[str], seconds: f
     options = options_of(args.seed) | (fixed if args.seed % 5 == 0 else {})
     network = Network() if has_network(args) else None
     options |= {} if network is None else network.options
-    campaign = Campaign(folder, args.seed, network, **options)
+    disk = Limited if args.seed % 4 == 3 else Mount
+    campaign = Campaign(folder, args.seed, network, disk, **options)
     try:
         run(campaign, possible, seconds)
         found = campaign.finish()
