@@ -43,10 +43,14 @@ class Told:
 
 @dataclass
 class Findings:
-    """The account of a campaign; `wrong` says in words what must not be."""
+    """The account of a campaign; `wrong` says in words what must not be.
+
+    `accounts` has, by job, rows that are missing, rows that are counted as lost, and kills.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    accounts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     longest_tail: int = 0
     clock_set: bool = False
 
@@ -226,6 +230,7 @@ def _check_account(
 
     A reading that raised is counted as well, though it is no row.
     """
+    found.accounts[job] = missing, lost, kills
     found.counts["in hand when killed"] += max(0, missing - lost)
     if missing - lost > kills:
         found.wrong.append(f"{job}: {missing} rows missing, {lost} counted as lost, {kills} kills")

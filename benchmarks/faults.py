@@ -294,6 +294,8 @@ def report(campaign: Campaign, found: Findings) -> None:
              [(point, str(n)) for point, n in sorted(campaign.points.items())])  # fmt: skip
     kills = [(role, str(n)) for role, n in sorted(campaign.prey.kills.items())]
     show("kills", kills or [("", "none")])
+    accounts = [(job, "{:,}, {:,}, {:,}".format(*said)) for job, said in found.accounts.items()]
+    show("missing rows, rows counted as lost, kills", accounts)
     rows = [(name, f"{n:,}") for name, n in found.counts.items()]
     if campaign.peak_memory:
         rows.append(("most memory of a worker", f"{campaign.peak_memory / 2**20:.0f} MiB"))
