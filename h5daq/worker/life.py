@@ -147,10 +147,14 @@ class Worker:
         if held:
             log.warning("job %s: ends with %d rows that the writer did not take",
                         self.job.group, held)  # fmt: skip
-        # A getter that hangs may still hold rows that are in no batch.
-        told = self.courier.figures()["end"] + sum(self.tally.snapshot().values())
-        self._toll.close(whole=not held and told >= self._toll.count.total)
+        self._toll.close(whole=not held and not self._untold)
         return HELD if held else DONE
+
+    @property
+    def _untold(self) -> int:
+        """Rows and readings that have neither a number nor a place in the tally."""
+        told = self.courier.figures()["end"] + sum(self.tally.snapshot().values())
+        return max(0, self._toll.count.total - told)
 
     def _make_stock(self) -> Stock:
         job, spec = self.job, self.spec
@@ -290,6 +294,10 @@ class Worker:
     def _end_without_reader(self) -> None:
         log.error("job %s: the getter does not return: ending without it", self.job.group)
         self._collector.flush(release=True, wait=False)
+        if untold := self._untold:
+            # The batch that it was filling is out of reach.
+            self.tally.lost("hung", untold)
+            self.courier.say("status", **self._status())
         code = self._drain()
         self.courier.close()
         self.say_end(code)
