@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from h5daq.errors import StorageError, WireError
-from h5daq.flow.ledger import Ledger, Verdict
+from h5daq.flow.judging import Verdict
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.names import is_own
 from h5daq.flow.planner import Planner
 from h5daq.flow.recent import Recent

@@ -11,7 +11,8 @@ from h5daq.errors import FileDamaged, ReadingError
 from h5daq.flow import wire
 from h5daq.flow.batch import Batch
 from h5daq.flow.buffer import RowBuffer
-from h5daq.flow.ledger import Ledger, Verdict
+from h5daq.flow.judging import Verdict
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.records import DeathRecord, FileRecord, RunRecord, encode_record
 from h5daq.flow.schema import Column, Schema
 from h5daq.flow.toll import CELLS, Count, counted
