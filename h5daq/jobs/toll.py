@@ -76,7 +76,9 @@ class Left:
 
     def forget(self) -> None:
         """It was told."""
-        self.path.unlink(missing_ok=True)
+        # Where it can't be deleted, it is told again, which counts nothing.
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 class Toll:
@@ -171,7 +173,8 @@ def _read(path: Path) -> Iterator[Left]:
         owner, produced = Owner(*msgpack.unpackb(found[PAGE:])), counted(cells)
         place_of(owner.run, owner.job, owner.inc)
     except (ValueError, TypeError, AttributeError, IndexError, msgpack.UnpackException):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         return
     yield Left(owner, produced, "undelivered" if cells[_ENDED] else "killed", path)
 
