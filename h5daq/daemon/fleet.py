@@ -43,7 +43,7 @@ _READY_SECONDS = 30.0
 _EXIT_SECONDS = 10.0
 _ASK_SECONDS = 2.0
 _WRITER_PAUSE_SECONDS = 5.0
-_RECKON_SECONDS = 5.0
+_RECKON_SECONDS = 10.0
 """How long a stop waits until the rows of workers that were killed are counted."""
 
 _SEAL_SECONDS = 600.0

@@ -59,15 +59,22 @@ class Reckoning:
             time.sleep(_AGAIN_SECONDS)
         return True
 
-    def report(self) -> bool:
-        """Tell all there is to tell; whether the writer will have counted more in a moment."""
-        wait = False
+    def report(self) -> str:
+        """Tell all there is to tell.
+
+        Returns
+        -------
+        str
+            ``waiting`` if the writer will have counted more in a moment, ``unanswered`` if it is
+            silent, and empty if nothing is to be done but to wait for others.
+        """
+        wait = ""
         with self._lock:
             for toll in left(self._home, self._jobs):
                 state = self._settle(toll)
-                wait = wait or state == "waiting"
                 if state == "unanswered":
-                    return False
+                    return state
+                wait = state if state == "waiting" else wait
         return wait
 
     def _settle(self, toll: Left) -> str:
@@ -119,7 +126,8 @@ class Reckoner(threading.Thread, Closing):
         """Look, and look again; until closed."""
         pause = _SOONEST
         while not self._ending:
-            pause = _SOONEST if self._reckoning.report() else min(2 * pause, _LATEST)
+            waits = self._reckoning.report() == "waiting"
+            pause = _SOONEST if waits else min(2 * pause, _LATEST)
             if self._woken.wait(pause):
                 self._woken.clear()
                 pause = _SOONEST

@@ -51,7 +51,7 @@ def test_a_death_is_told_until_it_is_counted_and_then_forgotten():
 
 
 @pytest.mark.parametrize(
-    "state", ["unknown", NoAnswer("silent"), NotAllowed(ErrorCode.NOT_ALLOWED, "not allowed", "no")]
+    "state", ["unknown", NotAllowed(ErrorCode.NOT_ALLOWED, "not allowed", "no")]
 )
 def test_what_can_not_be_told_now_holds_nobody_up_and_is_kept(state):
     die()
@@ -59,12 +59,15 @@ def test_what_can_not_be_told_now_holds_nobody_up_and_is_kept(state):
     assert len(list(left("/data"))) == 1
 
 
-def test_a_silent_writer_is_asked_once_for_all():
+def test_a_silent_writer_is_asked_once_for_all_and_waited_for_at_an_end():
     for inc in range(1, 6):
         die(inc=inc)
-    writer = Writer(NoAnswer("silent"))
-    assert not Reckoning("/data", writer.request).report()
+    writer = Writer(NoAnswer("silent"), NoAnswer("silent"), "counted")
+    reckoning = Reckoning("/data", writer.request)
+    assert reckoning.report() == "unanswered"
     assert len(writer.heard) == 1
+    assert reckoning.settle(60.0)
+    assert not list(left("/data"))
 
 
 def test_rows_in_a_spool_are_waited_for_and_a_worker_without_rows_is_no_news():
