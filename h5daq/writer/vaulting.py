@@ -181,7 +181,8 @@ class VaultDesk:
 
     def follow(self) -> None:
         """Tell contexts of what workers have brought, when that is committed."""
-        appeared, self._intake.appeared = self._intake.appeared, []
+        appearing = self._intake.appearing
+        appeared, appearing.news = appearing.news, []
         fed, self._intake.fed = self._intake.fed, {}
         told: list[Told] = []
         for kind, path, name in appeared:
