@@ -81,7 +81,10 @@ class Listener(threading.Thread):
 
     def _note(self, signals: Sequence[Any]) -> None:
         for signal in signals:
-            said, job = signal.payload, signal.path.rsplit("/", 1)[1]
+            above, _, job = signal.path.rpartition("/")
+            if not above.endswith("/jobs"):
+                continue  # the writer's own records
+            said = signal.payload
             self._told.totals[self._run, job] = said["total"]
             key = job, said["last"]["birth"]
             newest = max(self._told.newest.get(key, -1), said["last"]["n"])
