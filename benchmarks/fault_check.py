@@ -2,7 +2,7 @@
 
 Everything is read with plain h5py. A worker's incarnation is known by its getter's birth: of one
 that was not killed each row must be there, of one that was killed each row that the writer had
-told of; of all of them without gap, repeat or change of order.
+told of; of all of them without gap, repeat or change of order. What is missing is counted as lost.
 """
 
 from __future__ import annotations
@@ -43,10 +43,14 @@ class Told:
 
 @dataclass
 class Findings:
-    """The account of a campaign; `wrong` says in words what must not be."""
+    """The account of a campaign; `wrong` says in words what must not be.
+
+    `accounts` has, by job, rows that are missing, rows that are counted as lost, and kills.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    accounts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     longest_tail: int = 0
     clock_set: bool = False
 
@@ -112,6 +116,7 @@ def verify(
     killed: dict[int, int],
     *,
     clock_set: bool = False,
+    failed: int = 0,
 ) -> Findings:
     """Read all files and account for each row.
 
@@ -127,6 +132,8 @@ def verify(
         Process id to the time (ns, monotonic) of its kill.
     clock_set : bool
         Whether the wall clock was set meanwhile: then times may go back, and end anywhere.
+    failed : int
+        Readings that raised, and gave no row.
     """
     found = Findings(clock_set=clock_set)
     parts = [read_part(path) for path in sorted(data.glob("*.hdf5"))]
@@ -135,7 +142,7 @@ def verify(
     lost: Counter[str] = Counter()
     for files in chains(parts, found.wrong):
         _check_run(files, told, found, lost, rows)
-    _check_births(rows, produced_in(folder / "truth"), told, killed, found, lost)
+    _check_births(rows, produced_in(folder / "truth"), told, killed, found, lost, failed)
     found.counts["counted as lost"] = lost.total()
     _check_leftovers(folder, data, found)
     return found
@@ -179,10 +186,12 @@ def _check_run(
 
 def _check_births(
     rows: dict[Key, list[np.ndarray]], produced: dict[Key, Produced], told: Told,
-    killed: dict[int, int], found: Findings, lost: Counter[str],
+    killed: dict[int, int], found: Findings, lost: Counter[str], failed: int,
 ) -> None:  # fmt: skip
     for key in [key for key in rows if key not in produced]:
         found.wrong.append(f"{key}: rows that nobody has produced")
+    missed: Counter[str] = Counter()
+    kills: Counter[str] = Counter()
     for (job, birth), truth in produced.items():
         numbers = np.concatenate(rows.get((job, birth), [np.empty(0, np.int64)]))
         was_killed = killed.get(truth.pid, 0) > birth
@@ -199,8 +208,9 @@ def _check_births(
         if here > made:
             found.wrong.append(f"{name}: {made} rows made, {here} are there")
         missing = made - here
+        missed[job] += missing
+        kills[job] += was_killed
         if was_killed:
-            found.counts["missing of killed workers"] += missing
             if job == "spool":
                 found.longest_tail = max(found.longest_tail, missing)
                 if missing > BATCH_ROWS:
@@ -208,6 +218,26 @@ def _check_births(
         elif missing > lost[job]:
             found.counts["missing of others"] += missing
             found.wrong.append(f"{name}: {missing} of {made} rows missing; it was not killed")
+
+    for job in sorted({job for job, _ in produced}):
+        _check_account(job, missed[job], lost[job], kills[job], failed, found)
+
+
+def _check_account(
+    job: str, missing: int, lost: int, kills: int, failed: int, found: Findings
+) -> None:
+    """Produced is found and counted as lost, but for the row that a killed getter had in hand.
+
+    A reading that raised is counted as well, though it is no row.
+    """
+    found.accounts[job] = missing, lost, kills
+    found.counts["in hand when killed"] += max(0, missing - lost)
+    if missing - lost > kills:
+        found.wrong.append(f"{job}: {missing} rows missing, {lost} counted as lost, {kills} kills")
+    # Of each number the folding job may have lost two rows, the first and the last.
+    most = 2 * (missing + kills) if job == "fold" else missing
+    if lost > most + failed:
+        found.wrong.append(f"{job}: {lost} rows counted as lost, {missing} are missing")
 
 
 def _count(found: Findings, job: str, numbers: np.ndarray) -> None:

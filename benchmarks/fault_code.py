@@ -2,7 +2,7 @@
 
 Each getter of `fault_system` looks, before a row, into a byte of a page that it shares with the
 campaign; what stands there is done, once. Rows that a getter has given out before are not lost by
-what leaves the worker in order; a worker that is killed by it is accounted for as killed.
+what leaves the worker in order, or counted; a worker that is killed by it goes by as killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.fault_kinds import Fault
 if TYPE_CHECKING:
     from benchmarks.faults import Campaign
 
-__all__ = ["HANG_SECONDS", "KINDS", "Orders"]
+__all__ = ["HANG_SECONDS", "KINDS", "RAISING", "Orders"]
 
 HANG_SECONDS = 2.0
 """The ``hang_timeout`` of the jobs."""
@@ -65,10 +65,11 @@ def _raise(error: type[BaseException]) -> Callable[[], None]:
     return act
 
 
+_ERRORS = (SystemExit, KeyboardInterrupt, MemoryError)
+
 GENTLE: dict[str, Callable[[], None]] = {
     "copy": _leave_a_copy, "thread": _leave_a_thread, "descriptors used up": _use_up_descriptors,
-    "hang": _hang, "SystemExit": _raise(SystemExit), "KeyboardInterrupt": _raise(KeyboardInterrupt),
-    "MemoryError": _raise(MemoryError),
+    "hang": _hang, **{error.__name__: _raise(error) for error in _ERRORS},
 }  # fmt: skip
 """After these a worker goes on, or ends in order: no row that was given out may be missing."""
 
@@ -118,8 +119,7 @@ class Orders:
 
 def _kind(name: str) -> Fault:
     def act(campaign: Campaign) -> None:
-        # What is being filled when a constant getter hangs is in no batch yet, and is lost.
-        job = campaign.random.choice([j for j in JOBS if (j, name) != ("constant", "hang")])
+        job = campaign.random.choice(JOBS)
         worker = _newest(campaign.folder / "truth", job)
         orders = Orders(campaign.folder)
         if name in DEADLY:
@@ -153,6 +153,9 @@ def _newest(truth: Path, job: str) -> int:
     births = [path.name.rsplit(".", 2) for path in truth.glob(f"{job}.*")]
     return int(max(births, key=lambda parts: int(parts[2]))[1])
 
+
+RAISING = [f"getter: {error.__name__}" for error in _ERRORS]
+"""After each of these one reading has failed."""
 
 KINDS = [_kind(name) for name in _ACTS]
 """Faults after which the run goes on."""

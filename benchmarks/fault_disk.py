@@ -28,12 +28,14 @@ from h5daq.errors import H5daqError
 if TYPE_CHECKING:
     from benchmarks.faults import Campaign
 
-__all__ = ["KINDS", "Breakable", "Mount", "may_mount", "trouble_of"]
+__all__ = ["KINDS", "Breakable", "Limited", "Mount", "may_mount", "trouble_of"]
 
 _PATIENCE = 60.0
 _SIZE = 512 << 20
 _BREAKABLE_SIZE = 256 << 20
-_CAUSES = [os.strerror(n) for n in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO)]
+_CAUSES = [
+    os.strerror(n) for n in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EDQUOT, errno.EIO)
+]
 _KINDS_OF_FILE = ("journal", "run file", "redo log", "new file")
 
 
@@ -85,6 +87,58 @@ class Mount:
     def _run(self, *words: str) -> bool:
         done = subprocess.run([*words, str(self.path)], capture_output=True, check=False)
         return done.returncode == 0
+
+
+class Limited(Mount):
+    """A file system with a quota: Btrfs, whose quotas any kernel has that has it at all.
+
+    `real` is False where there is none to be had: without root, loop devices or btrfs-progs.
+
+    Parameters
+    ----------
+    path : Path
+        Made here; the image lies beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, image = path, path.with_name(f"{path.name}.img")
+        # The limit is that of a part of it: the whole must have room to change the limit.
+        self._whole = path.with_name(f"{path.name}.whole")
+        for place in (path, self._whole):
+            place.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(_SIZE)
+        made = may_mount() and _code("mkfs.btrfs", "-q", "-m", "single", str(image)) == 0
+        self._mounted = made and _code("mount", "-o", "loop", str(image), str(self._whole)) == 0
+        self.real = self._mounted and self._parted()
+        if not self.real:
+            self.close()
+
+    def _parted(self) -> bool:
+        part = str(self._whole / "part")
+        commands = (["quota", "enable", str(self._whole)], ["subvolume", "create", part])
+        made = all(_code("btrfs", *words) == 0 for words in commands)
+        return made and self._run("mount", "--bind", part)
+
+    def exceed(self) -> None:
+        """From now on what is there is more than may be."""
+        self._limit("1M")
+
+    def allow(self) -> None:
+        """Take the limit away."""
+        self._limit("none")
+
+    def close(self) -> None:
+        """Take it away, and the whole."""
+        super().close()
+        if self._mounted:
+            self._mounted = _code("umount", "-l", str(self._whole)) != 0
+
+    def _limit(self, size: str) -> None:
+        # The first part that is made has this number. By its name, a limit that is exceeded could
+        # not be changed.
+        if _code("btrfs", "qgroup", "limit", size, "0/256", str(self._whole)):
+            raise RuntimeError(f"no quota of {size} could be set for {self.path}")
 
 
 class Breakable(Mount):
@@ -188,6 +242,18 @@ def _full(campaign: Campaign) -> None:
     ballast.unlink()
 
 
+def _quota(campaign: Campaign) -> None:
+    """More is there than the user may have; a real quota where the campaign's disk has one."""
+    disk = campaign.disk
+    if not isinstance(disk, Limited) or not disk.real:
+        _order(["write", "reserve", "make"], errno.EDQUOT, lasting=True)(campaign)
+        return
+    disk.exceed()
+    _until_told(campaign, "quota exceeded")
+    time.sleep(campaign.random.uniform(0.0, 3.0))
+    disk.allow()
+
+
 def _size_limit(campaign: Campaign) -> None:
     """No file may grow past 64 KiB, nor be written beyond that."""
     for writer in campaign.prey.look()["writer"]:
@@ -282,6 +348,7 @@ def _needs_limits() -> str:
 
 KINDS = [
     Fault("disk full", _full, _needs_mount),
+    Fault("quota exceeded", _quota),
     Fault("file size limit", _size_limit, _needs_limits),
     Fault("read-only at a restart", _read_only, _needs_mount),
     Fault("directory away", _away),

@@ -17,7 +17,14 @@ from benchmarks.fuzz_mutate import Mutator, damage, pack
 from benchmarks.fuzz_seeds import GROUPS, WorkerMessages
 from benchmarks.fuzz_twin import Twin
 from h5daq.flow.entries import frame_head, frame_header, padding, read_head, walk
-from h5daq.flow.records import FileRecord, RunRecord, SealRecord, decode_record, encode_record
+from h5daq.flow.records import (
+    DeathRecord,
+    FileRecord,
+    RunRecord,
+    SealRecord,
+    decode_record,
+    encode_record,
+)
 from h5daq.storage.journal import Journal
 from h5daq.storage.recovery import journal_directory, recover_run
 
@@ -109,6 +116,7 @@ class RunRecords:
             encode_record(RunRecord("r", "run", 1.0, {"a": 1}, _OPTIONS)),
             encode_record(FileRecord(7, 0, 8, 1.0, 2.0, "x.hdf5")),
             encode_record(SealRecord(7, 2.0, 8)),
+            encode_record(DeathRecord("a", 7, 9)),
         ]
 
     def trial(self, dice: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""The rows of a soak, read with plain h5py: each once, in order, and none missing."""
+"""The rows of a soak, read with plain h5py: each once, in order, or counted as lost."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ def _read(data: Path) -> tuple[Rows, Counter[str]]:
         with h5py.File(path) as file:
             files.append((float(file.attrs["file_start"]), path))
     rows: Rows = defaultdict(lambda: defaultdict(list))
-    lost: Counter[str] = Counter()
+    lost: dict[str, dict[str, int]] = defaultdict(dict)
     for _, path in sorted(files):
         with h5py.File(path) as file:
             for name, group in file["soak"].items():
                 for cause in [c for c in group.attrs if c.startswith("lost_")]:
-                    lost[name] = max(lost[name], int(group.attrs[cause])) * (cause != "lost_late")
+                    # Each file has what was lost in the run so far.
+                    lost[name][cause] = int(group.attrs[cause]) * (cause != "lost_late")
                 births = group["birth"][:] if "birth" in group else np.empty(0)
                 for birth in np.unique(births):
                     rows[name][int(birth)].append(group["n"][:][births == birth])
-    return rows, lost
+    return rows, Counter({name: sum(causes.values()) for name, causes in lost.items()})
 
 
 def check(folder: Path, killed: dict[int, int]) -> tuple[dict[str, int], list[str]]:
@@ -66,16 +67,19 @@ def check(folder: Path, killed: dict[int, int]) -> tuple[dict[str, int], list[st
 def _missing(
     truth: Path, rows: Rows, lost: Counter[str], killed: dict[int, int], counts: Counter[str]
 ) -> list[str]:
-    wrong = []
+    missing, kills = Counter[str](), Counter[str]()
     for path in truth.iterdir():
         job, pid, birth = path.name.rsplit(".", 2)
         made = int.from_bytes(path.read_bytes(), "little")
         made = -(-made // FOLDED) if job == "fold" else made
         parts = rows[job].get(int(birth), [])
-        here = len(np.unique(np.concatenate(parts))) if parts else 0
         counts["made"] += made
-        if int(pid) in killed:
-            counts["missing of killed workers"] += made - here
-        elif made - here > lost[job]:
-            wrong.append(f"{job} of {birth}: {made - here} of {made} rows are missing")
-    return wrong
+        missing[job] += made - (len(np.unique(np.concatenate(parts))) if parts else 0)
+        kills[job] += int(pid) in killed
+    counts["counted as lost"] = lost.total()
+    # But for the row that a getter had in hand when its worker was killed.
+    return [
+        f"{job}: {missing[job]} rows are missing, {lost[job]} counted as lost, {kills[job]} kills"
+        for job in missing
+        if missing[job] > lost[job] + kills[job]
+    ]

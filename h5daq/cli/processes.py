@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,7 +134,7 @@ def _worker(args: Arguments) -> int:
     spec = worker_spec(config, args.job, args.host, args.keys)
     setup_logging(**config.logging_arguments())
     print(f"reading {spec.job.group} for {spec.data}", flush=True)
-    with _timing(config, spec):
+    with _timing(config, spec), _reckoner(config, spec):
         return 1 if main(spec.to_bytes()) else 0
 
 
@@ -150,6 +150,22 @@ def _timing(config: Config, spec: WorkerSpec) -> AbstractContextManager[object]:
     timing = Timing(requests, host, job, spec.keys)
     timing.start()
     return timing
+
+
+def _reckoner(config: Config, spec: WorkerSpec) -> AbstractContextManager[object]:
+    """Tell the writer what workers of this job that were killed had read, if there are such."""
+    from h5daq.client import Client
+    from h5daq.daemon.described import writer_address
+    from h5daq.daemon.reckoner import Reckoner, Reckoning
+    from h5daq.jobs.toll import left
+
+    stack = ExitStack()
+    if next(left(spec.home, [spec.job.group]), None) is not None:
+        client = Client(writer_address(config, "requests"), keys=spec.keys)
+        stack.callback(client.close)
+        reckoning = Reckoning(spec.home, client.request, [spec.job.group])
+        stack.enter_context(Reckoner(reckoning)).start()
+    return stack
 
 
 def worker_spec(

@@ -19,6 +19,7 @@ from typing import Any
 from h5daq.client import Client
 from h5daq.daemon.fates import Fates
 from h5daq.daemon.locals import LocalKeys
+from h5daq.daemon.reckoner import Reckoner, Reckoning
 from h5daq.daemon.supervisor import Child, Process, Supervisor
 from h5daq.daemon.vigil import WriterVigil
 from h5daq.daemon.writer_child import Spare, WriterChild, cause_of_death
@@ -42,6 +43,9 @@ _READY_SECONDS = 30.0
 _EXIT_SECONDS = 10.0
 _ASK_SECONDS = 2.0
 _WRITER_PAUSE_SECONDS = 5.0
+_RECKON_SECONDS = 10.0
+"""How long a stop waits until the rows of workers that were killed are counted."""
+
 _SEAL_SECONDS = 600.0
 """After the drain: for the rows that are committed, and not in the files yet."""
 
@@ -91,6 +95,9 @@ class Fleet:
         ]
         self.vigil = WriterVigil(settings, self.keys)
         self._supervisor = Supervisor([self.writer, *self.workers], cause_of_death, self._looked)
+        self._deaths = 0
+        self._reckoning = Reckoning(self.settings.directory, self.request)
+        self._reckoner = Reckoner(self._reckoning)
 
     # -- starting --------------------------------------------------------------------------
 
@@ -102,6 +109,7 @@ class Fleet:
             child.launch()
         self._await_workers(time.monotonic() + _READY_SECONDS)
         self._supervisor.start()
+        self._reckoner.start()
 
     def _await_workers(self, deadline: float) -> None:
         """Wait for the workers; what fails is left to the supervisor."""
@@ -219,6 +227,10 @@ class Fleet:
         if not (self._stopping or self.writer.finished):
             self.vigil.look(self.writer, self.settings.signals)
         self._tell_fates()
+        deaths = sum(child.restarts for child in self.workers)
+        if deaths > self._deaths:
+            self._reckoner.wake()
+        self._deaths = deaths
 
     def _tell_fates(self) -> None:
         """Have the writer say in its status what it can't know: who died, and who is silent."""
@@ -253,8 +265,10 @@ class Fleet:
         while not (self.ended.is_set() or self._past_hope(time.monotonic() - began)):
             # Asked again and again: workers may die meanwhile, and a writer that dies is started
             # again, goes on with the run, and knows nothing of a stop.
+            gone = self._gone()
+            self._reckoning.settle(_RECKON_SECONDS)
             with suppress(NoAnswer):
-                self._report = self.request("stop", timeout=_ASK_SECONDS, gone=self._gone())
+                self._report = self.request("stop", timeout=_ASK_SECONDS, gone=gone)
                 return
         if not self.ended.is_set():
             log.error("the writer did not stop in order; the next start ends the run")
@@ -289,6 +303,7 @@ class Fleet:
             child.dismiss()
         self._handlers.put(None)
         self.vigil.close()
+        self._reckoner.close()
         self.fates.close()
         self._starter.close()
         for client in self._clients:

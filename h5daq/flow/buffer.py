@@ -25,6 +25,7 @@ from h5daq.flow.batch import Batch, ColumnData
 from h5daq.flow.rows import MAX_TEXT_BYTES, check_text, check_times, convert, text_bytes
 from h5daq.flow.schema import Column, Schema
 from h5daq.flow.store import Store
+from h5daq.flow.toll import Count
 
 __all__ = ["MAX_BATCH_BYTES", "RowBuffer"]
 
@@ -138,6 +139,7 @@ class RowBuffer:
         until: float,
         *,
         timed: bool = False,
+        count: Count | None = None,
     ) -> bool:
         """Call `getter` again and again until the buffer is full or `until` has come.
 
@@ -151,6 +153,8 @@ class RowBuffer:
             When to end, in the clock's unit. A clock that is set back ends it too.
         timed : bool
             The getter's first entry is the time; the clock then only says when to end.
+        count : Count, optional
+            Counts each row as soon as it is held.
 
         Returns
         -------
@@ -164,7 +168,8 @@ class RowBuffer:
         """
         self._make_room(self.rows - self.n)
         loop = self._store.fill_timed if timed else self._store.fill
-        return loop(self._store.start + self.rows, getter, clock, clock(), until)
+        stop = self._store.start + self.rows
+        return loop(stop, getter, clock, clock(), until, count or Count())
 
     def extend(self, columns: Sequence[Any]) -> int:
         """Take many rows at once.

@@ -13,20 +13,18 @@ start and never goes back; what comes later with an earlier time is counted as `
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from enum import Enum
 from typing import Any
 
-import msgpack
 import numpy as np
 
-from h5daq.errors import ConfigError, FileDamaged, JobValueError, WireError
+from h5daq.errors import FileDamaged
 from h5daq.flow.answered import Answered
 from h5daq.flow.batch import Batch
-from h5daq.flow.names import check_attrs, check_collision
-from h5daq.flow.position import Drop, Receiver
+from h5daq.flow.effects import Effect, Ended, Place, Sealed
+from h5daq.flow.judging import Verdict, judge
 from h5daq.flow.raised import EVENTS, Raised
 from h5daq.flow.records import (
+    DeathRecord,
     EndRecord,
     FileRecord,
     Noted,
@@ -38,58 +36,12 @@ from h5daq.flow.records import (
     decode_record,
     is_record,
 )
-from h5daq.flow.schema import Schema, check_group
+from h5daq.flow.schema import Schema
+from h5daq.flow.snapshots import fill, packed
 from h5daq.flow.states import FileState, JobState
 from h5daq.flow.wire import Head, decode_head, rows_of
 
-__all__ = ["Effect", "Ended", "FileState", "JobState", "Ledger", "Place", "Sealed", "Verdict"]
-
-MAX_JOBS = 4096
-"""Most jobs of one run: each is named in every heartbeat and every status."""
-
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException)
-"""What anything may be that is not as it should be, where it was thought to be ours."""
-
-
-class Verdict(Enum):
-    """What the writer does with a worker's message."""
-
-    TAKE = "take"
-    KNOWN = "known"
-    GAP = "gap"
-    NEED_HELLO = "need hello"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Rows and the file that they belong to."""
-
-    file: int
-    job: str
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A file takes no more rows. ``run_end`` is None when the run goes on."""
-
-    file: FileState
-    seal: SealRecord
-    run_end: float | None
-    interrupted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The run ends with a file that was sealed already, and that names one which never comes."""
-
-    file: int
-    file_end: float
-    run_end: float
-    interrupted: bool
-
-
-Effect = Place | Sealed | Ended | Noted
+__all__ = ["Ledger"]
 
 
 class Ledger:
@@ -100,6 +52,7 @@ class Ledger:
         self.ended = True
         self.jobs: dict[str, JobState] = {}
         self.archive: dict[str, dict[int, int]] = {}
+        self.told: dict[str, dict[int, dict[str, int]]] = {}
         self.files: list[FileState] = []
         self.last_file = 0
         self.last_end = 0.0
@@ -110,48 +63,8 @@ class Ledger:
     # -- before an entry is journaled ------------------------------------------------------
 
     def judge(self, head: Head) -> Verdict:
-        """What to do with a worker's message; changes nothing.
-
-        Raises
-        ------
-        WireError
-            If the message must be refused: a hello whose columns or name can't be stored.
-        """
-        if head.k == "hello":
-            return self._judge_hello(head)
-        job = self.jobs.get(head.job)
-        if job is None or head.inc not in job.next:
-            return Verdict.NEED_HELLO
-        if head.k == "status":
-            return Verdict.TAKE if self._is_news(job, head) else Verdict.KNOWN
-        taken = Receiver(job.next[head.inc]).take(head.first, head.n)
-        if isinstance(taken, Drop):
-            return Verdict.GAP if taken is Drop.ABOVE else Verdict.KNOWN
-        return Verdict.TAKE
-
-    def _is_news(self, job: JobState, head: Head) -> bool:
-        """Whether a status tells of losses, or of jumps of the clock, that aren't known yet."""
-        counts, jumps = job.counts.get(head.inc, {}), job.jumps.get(head.inc, [])
-        said = head.fields
-        return bool(said.get("counts", counts) != counts or said.get("jumps", jumps) != jumps)
-
-    def _judge_hello(self, head: Head) -> Verdict:
-        job = self.jobs.get(head.job)
-        schema = Schema.from_wire(head.fields.get("schema"))
-        if job is not None and job.speaker == head.inc and job.schema == schema:
-            return Verdict.KNOWN
-        if job is None and len(self.jobs) >= MAX_JOBS:
-            text = f"job {head.job!r}: this run has {MAX_JOBS} jobs, and takes no more"
-            raise WireError(text, cause="limit")
-        try:
-            if check_group(head.job) != head.job:
-                raise JobValueError(f"job {head.job!r}: not a normal group path")
-            others = {n: j.schema.labels for n, j in self.jobs.items() if n != head.job}
-            check_collision(others, head.job, list(schema.labels))
-            check_attrs(head.fields.get("attrs") or {}, head.job)
-        except (JobValueError, ConfigError) as error:
-            raise WireError(str(error), cause="name") from error
-        return Verdict.TAKE
+        """What to do with a worker's message; changes nothing. Raises as `judge` does."""
+        return judge(self.jobs, head)
 
     def schema_changes(self, head: Head) -> bool:
         """Whether a hello describes other columns than the rows that the file already has."""
@@ -213,6 +126,7 @@ class Ledger:
             self._inherit(job, known, fields, spooled)
         else:
             job.next = self.archive.pop(head.job, {})
+            job.earlier = self.told.pop(head.job, {})
             job.met = not spooled
         job.spooled = head.inc if spooled else None
         job.next.setdefault(head.inc, 0)
@@ -224,7 +138,7 @@ class Ledger:
         job.file, job.rows, job.late = known.file, known.rows, known.late
         job.last_time, job.next = known.last_time, known.next
         job.skipped, job.counts, job.restarts = known.skipped, known.counts, known.restarts
-        job.jumps = known.jumps
+        job.jumps, job.earlier = known.jumps, known.earlier
         job.restarted = known.restarted
         if spooled:
             # It tells of rows of the past; the job is still what its own worker said.
@@ -292,12 +206,19 @@ class Ledger:
             yield from self._seal(record)
         elif isinstance(record, EndRecord):
             yield from self._end(record)
+        elif isinstance(record, DeathRecord):
+            self._bury(record)
         elif isinstance(record, VaultRecord):
             self._answer(record)
         elif isinstance(record, NoteRecord):
             self.answered.remember(record.session, record.id, None)
             for note in record.notes:
                 yield self._noted(*note)
+
+    def _bury(self, record: DeathRecord) -> None:
+        if record.job not in self.jobs:
+            raise FileDamaged(f"the journal holds a death in job {record.job} before any hello")
+        self.jobs[record.job].bury(record.inc, record.produced, record.cause)
 
     def _noted(self, group: str, kind: str, value: Any) -> Noted:
         """A note goes where the job's next row would go, unless that begins another file."""
@@ -323,6 +244,7 @@ class Ledger:
         # Positions outlive a run, since a spool may bring rows of the last one; the rest is new.
         for job in self.jobs.values():
             self.archive[job.job] = job.next
+            self.told[job.job] = {inc: job.told_by(inc) for inc in {*job.earlier, *job.counts}}
         self.jobs = {}
 
     def _open(self, record: FileRecord) -> None:
@@ -363,22 +285,7 @@ class Ledger:
 
     def snapshot(self) -> bytes:
         """All of it as bytes, from which `restore` makes an equal ledger."""
-        jobs = []
-        for job in self.jobs.values():
-            fields = {name: getattr(job, name) for name in JobState.__slots__}
-            jobs.append({**fields, "schema": job.schema.to_wire()})
-        state = {
-            "run": asdict(self.run) if self.run else None,
-            "ended": self.ended,
-            "jobs": jobs,
-            "archive": self.archive,
-            "files": [asdict(file) for file in self.files],
-            "last": [self.last_file, self.last_end, self.last_following],
-            "answered": self.answered.state(),
-            "raised": self.raised.events(),
-        }
-        packed: bytes = msgpack.packb(state)
-        return packed
+        return packed(self)
 
     @classmethod
     def restore(cls, snapshot: bytes | None) -> Ledger:
@@ -390,23 +297,6 @@ class Ledger:
             If it is no snapshot.
         """
         ledger = cls()
-        try:
-            if snapshot is not None:
-                ledger._restore(snapshot)
-        except _UNREADABLE as error:
-            raise FileDamaged(f"the journal's snapshot can't be read: {error}") from error
+        if snapshot is not None:
+            fill(ledger, snapshot)
         return ledger
-
-    def _restore(self, snapshot: bytes) -> None:
-        state = msgpack.unpackb(snapshot, strict_map_key=False)
-        self.run = RunRecord(**state["run"]) if state["run"] else None
-        self.ended = state["ended"]
-        self.archive = state["archive"]
-        self.files = [FileState(**file) for file in state["files"]]
-        self.last_file, self.last_end, self.last_following = state["last"]
-        self.answered = Answered.restore(state.get("answered", []))
-        self.raised = Raised(state.get("raised", []))
-        for fields in state["jobs"]:
-            fields["schema"] = Schema.from_wire(fields["schema"])
-            fields["restarts"] = [(time, cause) for time, cause in fields["restarts"]]
-            self.jobs[fields["job"]] = JobState(**fields)

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from h5daq.flow.ledger import FileState, Ledger
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.names import is_own
 from h5daq.flow.records import FileRecord, SealRecord
 from h5daq.flow.rollover import Calendar, file_name
+from h5daq.flow.states import FileState
 
 __all__ = ["Planner"]
 

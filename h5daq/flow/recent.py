@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from h5daq.flow.batch import Batch
-from h5daq.flow.ledger import Effect, Place
+from h5daq.flow.effects import Effect, Place
 from h5daq.flow.records import Noted
 from h5daq.flow.schema import Schema
 

@@ -1,4 +1,4 @@
-"""The journal entries that the writer makes itself: runs, files, seals, changes in the vault.
+"""The journal entries that the writer makes itself: runs, files, deaths, changes in the vault.
 
 Whatever comes from a worker is journaled as it came. What the writer decides by its clock or by
 chance (when a file ends, which id it has) is written down as a record *before* it takes effect,
@@ -21,6 +21,7 @@ from h5daq.errors import FileDamaged
 from h5daq.flow.packing import Buffer
 
 __all__ = [
+    "DeathRecord",
     "EndRecord",
     "FileRecord",
     "MarkRecord",
@@ -95,6 +96,16 @@ class EndRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DeathRecord:
+    """A worker is gone that had read so many rows: those that nobody has are lost by `cause`."""
+
+    job: str
+    inc: int
+    produced: int
+    cause: str = "killed"
+
+
+@dataclass(frozen=True, slots=True)
 class MarkRecord:
     """The files have taken in everything up to `lsn`: no recovery need look for them again.
 
@@ -150,13 +161,23 @@ class Noted:
     value: Any
 
 
-Record = FileRecord | RunRecord | SealRecord | EndRecord | MarkRecord | VaultRecord | NoteRecord
+Record = (
+    FileRecord
+    | RunRecord
+    | SealRecord
+    | EndRecord
+    | DeathRecord
+    | MarkRecord
+    | VaultRecord
+    | NoteRecord
+)
 
 _KINDS: dict[str, type[Any]] = {
     "file": FileRecord,
     "run": RunRecord,
     "seal": SealRecord,
     "end": EndRecord,
+    "death": DeathRecord,
     "mark": MarkRecord,
     "vault": VaultRecord,
     "note": NoteRecord,

@@ -61,6 +61,7 @@ VAULT_CHANGING = (
 VERBS: dict[str, frozenset[Role]] = {
     "ping": _ALL,
     "clock": frozenset({Role.WORKER}),
+    "death": frozenset({Role.WORKER, Role.OPERATOR}),
     "status": _READ,
     "peek": _READ,
     "glimpse": _READ,

@@ -50,7 +50,8 @@ class JobState:
 
     ``inc`` is its newest worker, ``spooled`` the incarnation whose spool that worker reads out
     before it says hello itself. ``met`` is whether ``inc`` itself said hello in this run.
-    ``restarted`` counts all restarts, ``restarts`` has the newest.
+    ``restarted`` counts all restarts, ``restarts`` has the newest. ``counts`` is what
+    each incarnation has told as lost since it began, ``earlier`` how much of it in earlier runs.
     """
 
     job: str
@@ -69,6 +70,7 @@ class JobState:
     next: dict[int, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     counts: dict[int, dict[str, int]] = field(default_factory=dict)
+    earlier: dict[int, dict[str, int]] = field(default_factory=dict)
     restarts: list[tuple[float, str]] = field(default_factory=list)
     jumps: dict[int, list[Jump]] = field(default_factory=dict)
     restarted: int = 0
@@ -89,10 +91,34 @@ class JobState:
     def lost(self) -> dict[str, int]:
         """Rows that were not kept, by cause, over all incarnations."""
         total = dict(self.skipped)
-        for counts in self.counts.values():
+        for inc, counts in self.counts.items():
+            before = self.earlier.get(inc, {})
             for cause, n in counts.items():
-                _count(total, cause, n)
+                if n > before.get(cause, 0):
+                    _count(total, cause, n - before.get(cause, 0))
         return {cause: min(n, _MOST) for cause, n in total.items()}
+
+    def told(self, inc: int) -> int:
+        """What an incarnation has told as lost without a number, in this run or before."""
+        return sum(self.told_by(inc).values())
+
+    def told_by(self, inc: int) -> dict[str, int]:
+        """The same by cause."""
+        return self.counts.get(inc) or self.earlier.get(inc, {})
+
+    def unaccounted(self, inc: int, produced: int) -> int:
+        """Of what an incarnation has produced, what did not come and was not told as lost."""
+        return max(0, produced - self.next.get(inc, 0) - self.told(inc))
+
+    def bury(self, inc: int, produced: int, cause: str) -> None:
+        """An incarnation is gone: what is unaccounted for is lost, and its numbers are given out.
+
+        So a second time finds nothing that is unaccounted for.
+        """
+        lost = self.unaccounted(inc, produced)
+        self.next[inc] = self.next.get(inc, 0) + lost
+        if lost:
+            self.skip(cause, lost)
 
     def skip(self, cause: str, n: int) -> None:
         """Count numbered rows that will never come."""

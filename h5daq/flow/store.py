@@ -25,6 +25,7 @@ from h5daq.errors import ReadingError
 from h5daq.flow.batch import EARLIEST, LATEST, ColumnData
 from h5daq.flow.rows import MAX_TEXT_BYTES, check_row, check_text, convert, text_bytes
 from h5daq.flow.schema import Column, Schema
+from h5daq.flow.toll import Count
 
 __all__ = ["ROW_STORE", "Store"]
 
@@ -47,8 +48,9 @@ def bind(store, {names}):
         {put}
     def put_timed(i, t, row):
         {put_timed}
-    def fill(stop, getter, clock, since, until):
+    def fill(stop, getter, clock, since, until, count):
         i = store.end
+        place = count.begin(i)
         try:
             for i in range(i, stop):
                 t = clock()
@@ -60,6 +62,7 @@ def bind(store, {names}):
                 except UNFIT:
                     if not store.put_careful(i, t, row):
                         return False
+                count.cells[place] = i
                 {full}
             else:
                 i = stop
@@ -67,8 +70,9 @@ def bind(store, {names}):
             # Also when the getter raises: the rows before this one are whole.
             store.end = i
         return True
-    def fill_timed(stop, getter, clock, since, until):
+    def fill_timed(stop, getter, clock, since, until, count):
         i = store.end
+        place = count.begin(i)
         try:
             for i in range(i, stop):
                 if not since <= clock() < until:
@@ -79,6 +83,7 @@ def bind(store, {names}):
                 except UNFIT:
                     if not store.put_careful(i, None, row):
                         return False
+                count.cells[place] = i
                 {full}
             else:
                 i = stop
@@ -89,7 +94,7 @@ def bind(store, {names}):
 """
 
 Put = Callable[[int, Any, Any], None]
-Fill = Callable[[int, Callable[[], Any], Callable[[], float], float, float], bool]
+Fill = Callable[[int, Callable[[], Any], Callable[[], float], float, float, Count], bool]
 
 
 class Store:

@@ -19,6 +19,7 @@ from h5daq.errors import ReadingError
 from h5daq.flow.batch import Batch
 from h5daq.flow.buffer import RowBuffer
 from h5daq.flow.fold import Fold
+from h5daq.flow.toll import Count
 from h5daq.jobs.tally import Tally
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Collector:
         Seconds that a row may wait for others; by default the job's.
     copy : bool, optional
         With False the columns of a batch are good until `ship` returns, and no longer.
+    count : Count, optional
+        Counts each row as soon as it is held.
 
     Attributes
     ----------
@@ -63,9 +66,11 @@ class Collector:
         batch_interval: float | None = None,
         *,
         copy: bool = True,
+        count: Count | None = None,
     ) -> None:
         self._copy = copy
         self.taken = 0
+        self._count = count or Count()
         self.interval = job.batch_interval if batch_interval is None else batch_interval
         self._job, self._inc, self._next = job.group, inc, 0
         self._buffer = RowBuffer(job.schema, rows=job.initial_buffer_length, max_age=self.interval)
@@ -82,7 +87,7 @@ class Collector:
             If it is no row of this job; nothing of it is kept.
         """
         with self._lock:
-            took = self._buffer.append(t, result) if self._fold is None else self._folded(t, result)
+            took = self._append(t, result) if self._fold is None else self._folded(t, result)
         self.taken += took
         return took
 
@@ -90,6 +95,7 @@ class Collector:
         """Take many rows at once, time first; their number."""
         with self._lock:
             n = self._buffer.extend(columns)
+            self._count.add(n)
         self.taken += n
         return n
 
@@ -102,7 +108,7 @@ class Collector:
         with self._lock:
             before = self._buffer.n
             try:
-                return self._buffer.fill(getter, clock, until, timed=timed)
+                return self._buffer.fill(getter, clock, until, timed=timed, count=self._count)
             finally:
                 self.taken += self._buffer.n - before
 
@@ -153,7 +159,13 @@ class Collector:
 
     def _append_all(self, rows: Sequence[tuple[Any, Any]]) -> None:
         for t, entries in rows:
-            self._buffer.append(t, entries)
+            self._append(t, entries)
+
+    def _append(self, t: float | None, result: Any) -> bool:
+        took = self._buffer.append(t, result)
+        if took:
+            self._count.add(1)
+        return took
 
     def _ship_all(self) -> None:
         take = self._buffer.take

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from h5daq.errors import StorageError
 
-__all__ = ["HostLock", "try_lock"]
+__all__ = ["HostLock", "own_directory", "try_lock"]
 
 if sys.platform == "win32":
     import msvcrt
@@ -80,7 +80,7 @@ class HostLock:
     """
 
     def __init__(self, name: str, directory: Path | None = None) -> None:
-        directory = directory or _own_directory()
+        directory = directory or own_directory()
         stem = quote(name, safe="")[:200]
         self._lock = _open(directory / f"{stem}.lock")
         self._gate = _open(directory / f"{stem}.gate")
@@ -131,8 +131,16 @@ def _open(path: Path) -> int:
         ) from error
 
 
-def _own_directory() -> Path:
-    """A directory that only this user can write to, whatever others put into the temporary one."""
+def own_directory() -> Path:
+    """A directory that only this user can write to, whatever others put into the temporary one.
+
+    Raises
+    ------
+    StorageError
+        If somebody else has its name.
+    OSError
+        If it can't be made.
+    """
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     directory = Path(tempfile.gettempdir()) / f"h5daq-{user}"
     directory.mkdir(mode=0o700, exist_ok=True)

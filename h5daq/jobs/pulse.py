@@ -20,7 +20,7 @@ from pathlib import Path
 
 from h5daq.jobs.stack import Place, of_dump
 
-__all__ = ["LOOK_SIGNAL", "Pulse", "PulseReader"]
+__all__ = ["LOOK_SIGNAL", "Pulse", "PulseReader", "raised"]
 
 LOOK_SIGNAL = int(getattr(signal, "SIGRTMAX", 0)) and int(signal.SIGRTMAX) - 3
 """What asks a worker for its stack; 0 where there is no signal that nobody else uses."""
@@ -61,7 +61,7 @@ class Pulse:
     def _share(self, path: Path) -> mmap.mmap:
         low = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.ftruncate(low, PAGE)
-        self._canary, self.fd = low, _raised(low)
+        self._canary, self.fd = low, raised(low)
         os.lseek(self.fd, PAGE, os.SEEK_SET)
         return mmap.mmap(self.fd, PAGE)
 
@@ -113,7 +113,7 @@ class Pulse:
         self._cells, self._canary = memoryview(bytearray(self._cells)).cast("d"), None
 
 
-def _raised(fd: int) -> int:
+def raised(fd: int) -> int:
     """The same file, by a number that is not in the way."""
     if sys.platform != "win32":
         import fcntl

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from h5daq.errors import ReadingError
+from h5daq.flow.toll import Count
 
 __all__ = ["Failure", "Tally"]
 
@@ -47,6 +48,8 @@ class Tally:
         The job's ``error_count_limit``.
     report : callable
         Is told each `Failure`.
+    count : Count, optional
+        Counts each reading that failed, beside the rows.
 
     Examples
     --------
@@ -57,7 +60,10 @@ class Tally:
     ([False, True], {'getter': 2})
     """
 
-    def __init__(self, limit: int, report: Callable[[Failure], None]) -> None:
+    def __init__(
+        self, limit: int, report: Callable[[Failure], None], count: Count | None = None
+    ) -> None:
+        self._count = count or Count()
         self.counts: Counter[str] = Counter()
         self.streak = 0
         self.last_text = ""
@@ -70,6 +76,7 @@ class Tally:
 
     def failed(self, error: ReadingError) -> None:
         """A reading failed."""
+        self._count.add(1)
         self.counts[error.cause] += 1
         self.streak += 1
         # Whatever the user's code put into it, it must go over the wire.

@@ -39,6 +39,9 @@ _NOTE_SECONDS, _LOOK_SECONDS = 1.0, 0.1
 _GRACE_SECONDS = 10.0
 """Beyond the drain timeout: for readings under way, and for goodbyes."""
 
+_RECKON_SECONDS = 5.0
+"""How long the end waits until the rows of workers that were killed are counted."""
+
 _ORPHAN_SECONDS = 8.0
 """How long a new agent waits for workers of one that died: their instruments may be taken yet."""
 
@@ -79,7 +82,8 @@ class HostAgent(Closing):
         self.place = Place(config.path, name)
         self._last = self.place.take(name=name, config=str(config.path), state="starting")
         self.crew = Crew(jobs, self._spec, starter)
-        self._tie = Tie(config, name, jobs[0].group, self._redirect, shown, self._met)
+        groups = [job.group for job in jobs]
+        self._tie = Tie(config, name, groups, self._redirect, shown, self._met)
         self._writer_at: dict[str, Any] = {}
         self._run: str | None = None
 
@@ -151,6 +155,7 @@ class HostAgent(Closing):
         limit = self.config.run.drain_timeout + _GRACE_SECONDS
         self.crew.retire()
         self.crew.await_end(limit)
+        self._tie.reckoning.settle(_RECKON_SECONDS)
         self._note("ended")
 
     def _await_orphans(self, stop: threading.Event) -> None:

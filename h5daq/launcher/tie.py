@@ -12,12 +12,13 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from h5daq.client import Client
 from h5daq.config import Config, load
 from h5daq.daemon.described import reachable, writer_address
+from h5daq.daemon.reckoner import Reckoning
 from h5daq.errors import ConfigError, H5daqError, NoAnswer
 from h5daq.flow.wire import encode
 from h5daq.launcher.timing import LOOK_SECONDS, Timekeeper
@@ -42,8 +43,9 @@ class Tie(threading.Thread):
         Says where it is.
     name : str
         This host's name in it.
-    job : str
-        A job of this host, in whose name log lines are sent: that is what its key permits.
+    jobs : sequence of str
+        The jobs of this host. In the name of the first log lines are sent: that is what its key
+        permits.
     moved : callable
         Called with the new data and signals endpoints when the writer has others.
     keys : ClientKeys, optional
@@ -61,13 +63,13 @@ class Tie(threading.Thread):
         self,
         config: Config,
         name: str,
-        job: str,
+        jobs: Sequence[str],
         moved: Callable[[str, str], None],
         keys: ClientKeys | None = None,
         met: Callable[[dict[str, Any]], None] = lambda _state: None,
     ) -> None:
         super().__init__(name="h5daq-tie", daemon=True)
-        self._met = met
+        self._met, job = met, jobs[0]
         self._config, self._moved, self._keys = config, moved, keys
         self._read_at, self._complaint = _signature(config), ""
         requests = writer_address(config, "requests")
@@ -79,6 +81,7 @@ class Tie(threading.Thread):
         self._handler = SendingHandler(job, self._send)
         self._ending = threading.Event()
         self._times = Timekeeper(name, job)
+        self.reckoning = Reckoning(str(config.directory), self._ask, jobs)
         self.state: dict[str, Any] = {"requests": requests, "answers": None, "seen": None}
         logging.getLogger("h5daq").addHandler(self._handler)
 
@@ -103,6 +106,9 @@ class Tie(threading.Thread):
         self._link.close(linger=0.5)
         self._client.close()
 
+    def _ask(self, verb: str, **args: Any) -> Any:
+        return self._client.request(verb, **args)
+
     # -- where it is -------------------------------------------------------------------------
 
     def _look(self) -> None:
@@ -115,6 +121,7 @@ class Tie(threading.Thread):
         self._news(answer)
         now = {name: reachable(answer[name], _host(requests)) for name in ("data", "signals")}
         self._go(now["data"], now["signals"])
+        self.reckoning.report()
 
     def _news(self, answer: dict[str, Any]) -> None:
         before = self.state

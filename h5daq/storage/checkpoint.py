@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from h5daq.errors import FileDamaged, StorageError
+from h5daq.flow.effects import Effect, Ended, Place, Sealed
 from h5daq.flow.entries import Entry
-from h5daq.flow.ledger import Effect, Ended, FileState, JobState, Ledger, Place, Sealed
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.records import Noted, is_vault
 from h5daq.flow.rollover import file_name
+from h5daq.flow.states import FileState, JobState
 from h5daq.storage.file_shelf import BuilderOptions, FileShelf, still_waits
 from h5daq.storage.find import free_path, run_files
 from h5daq.storage.layouts.run import JobHead, RunFile

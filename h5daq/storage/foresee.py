@@ -14,8 +14,10 @@ from pathlib import Path
 import h5py
 
 from h5daq.errors import FileDamaged
-from h5daq.flow.ledger import Effect, Ended, FileState, Ledger, Place, Sealed
+from h5daq.flow.effects import Effect, Ended, Place, Sealed
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.rollover import file_name
+from h5daq.flow.states import FileState
 from h5daq.storage.find import numbered
 from h5daq.storage.journal import Journal
 from h5daq.storage.lock import DirectoryLock

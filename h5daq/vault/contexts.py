@@ -8,7 +8,7 @@ that it is lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from h5daq.vault.names import VaultPath
 if TYPE_CHECKING:
     from h5daq.vault.adding import AddPlan
 
-__all__ = ["LEASE", "Context", "ContextKey", "Contexts", "DatasetKey"]
+__all__ = ["LEASE", "Context", "ContextKey", "Contexts", "DatasetKey", "check_room"]
 
 LEASE = 60.0
 """Seconds for which a context outlives its client's last request."""
@@ -100,9 +100,9 @@ class Contexts:
         """
         known = self._sessions.get(key[0], {})
         if key[1] not in known:
-            _check_room(len(known) < MAX_CONTEXTS, f"{MAX_CONTEXTS} contexts of one session")
+            check_room(len(known) < MAX_CONTEXTS, f"{MAX_CONTEXTS} contexts of one session")
             many = f"{_MOST_SESSIONS} clients of the vault"
-            _check_room(bool(known) or len(self._sessions) < _MOST_SESSIONS, many)
+            check_room(bool(known) or len(self._sessions) < _MOST_SESSIONS, many)
         self._heard[key[0]] = now
         context = self._sessions.setdefault(key[0], {}).setdefault(key[1], Context(key))
         context.lease = min(max(lease, _LEASES[0]), _LEASES[1])
@@ -124,6 +124,14 @@ class Contexts:
         """The contexts that are in a directory."""
         return [context for context in self if context.path == path]
 
+    def count(self, sessions: Iterable[str]) -> int:
+        """How many contexts these sessions have."""
+        return sum(len(self._sessions.get(session, ())) for session in sessions)
+
+    def has(self, key: ContextKey) -> bool:
+        """Whether there is this context; no sign of life."""
+        return key[1] in self._sessions.get(key[0], ())
+
     def holds(self, session: str) -> bool:
         """Whether a session has any context."""
         return session in self._sessions
@@ -133,7 +141,8 @@ class Contexts:
             yield from known.values()
 
 
-def _check_room(free: bool, what: str) -> None:
+def check_room(free: bool, what: str) -> None:
+    """Refuse a context more where there are enough. Raises `RequestError`."""
     if not free:
         code = ErrorCode.TOO_MANY_REQUESTS
         raise RequestError(

@@ -33,6 +33,7 @@ from h5daq.jobs.reading import Reading
 from h5daq.jobs.spool import About, Spool
 from h5daq.jobs.spool_places import place_of
 from h5daq.jobs.tally import Failure, Tally
+from h5daq.jobs.toll import Owner, Toll
 from h5daq.jobs.wallclock import WallClock
 from h5daq.transports.zmq import WorkerLink
 from h5daq.worker.courier import Courier
@@ -74,7 +75,8 @@ class Worker:
         self.spec, self.job = spec, spec.job
         self.inc = secrets.randbits(64)
         self.orders = Orders()
-        self.tally = Tally(self.job.error_count_limit, self._on_failure)
+        self._toll = Toll(Owner(self.job.group, self.inc, spec.run, spec.home))
+        self.tally = Tally(self.job.error_count_limit, self._on_failure, self._toll.count)
         self._parent = parent
         self._figures = Figures()
         self._wall = WallClock(log, f"job {self.job.group}")
@@ -95,8 +97,9 @@ class Worker:
             on_failure=self._courier_failed,
         )  # fmt: skip
         self._collector = Collector(
-            self.job, self.inc, self.courier.ship, self.tally, spec.batch_interval, copy=False
-        )
+            self.job, self.inc, self.courier.ship, self.tally, spec.batch_interval,
+            copy=False, count=self._toll.count,
+        )  # fmt: skip
 
     def run(self) -> int:
         """From hello to bye; the exit code."""
@@ -144,7 +147,14 @@ class Worker:
         if held:
             log.warning("job %s: ends with %d rows that the writer did not take",
                         self.job.group, held)  # fmt: skip
+        self._toll.close(whole=not held and not self._untold)
         return HELD if held else DONE
+
+    @property
+    def _untold(self) -> int:
+        """Rows and readings that have neither a number nor a place in the tally."""
+        told = self.courier.figures()["end"] + sum(self.tally.snapshot().values())
+        return max(0, self._toll.count.total - told)
 
     def _make_stock(self) -> Stock:
         job, spec = self.job, self.spec
@@ -284,6 +294,10 @@ class Worker:
     def _end_without_reader(self) -> None:
         log.error("job %s: the getter does not return: ending without it", self.job.group)
         self._collector.flush(release=True, wait=False)
+        if untold := self._untold:
+            # The batch that it was filling is out of reach.
+            self.tally.lost("hung", untold)
+            self.courier.say("status", **self._status())
         code = self._drain()
         self.courier.close()
         self.say_end(code)
@@ -297,6 +311,7 @@ class Worker:
     def _let_go(self) -> None:
         """In a copy that the getter has forked: what is held open here would not end with us."""
         self._stock.let_go()
+        self._toll.let_go()
         if self._reader is not None:
             self._reader.let_go()
         if self._parent is not None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from h5daq.flow.ledger import JobState
+from h5daq.flow.states import JobState
 
 __all__ = ["Account", "Stood"]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from h5daq.errors import JobValueError, RequestError
+from h5daq.errors import JobValueError, RequestError, StorageError
 from h5daq.flow.requests import ErrorCode
 from h5daq.writer.desk import Desk
 
@@ -58,6 +58,7 @@ class Answers:
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "ping": lambda _: self._ping(),
             "clock": self.clock,
+            "death": self._death,
             "status": lambda _: self._status(),
             "flush": lambda _: self._flush(),
             "stop": self._stop,
@@ -103,6 +104,14 @@ class Answers:
         except JobValueError as error:
             raise _refusal(ErrorCode.BAD_ARGUMENT, f"clock: {error}") from error
         return {"received": received, **self._ping(), "answered": time.time()}
+
+    def _death(self, args: dict[str, Any]) -> dict[str, str]:
+        try:
+            return {"state": self._desk.hear_death(args)}
+        except JobValueError as error:
+            raise _refusal(ErrorCode.BAD_ARGUMENT, f"death: {error}") from error
+        except StorageError as error:
+            raise _refusal(ErrorCode.STORAGE, f"death: {error}") from error
 
     def _ping(self) -> dict[str, Any]:
         return {"time": time.time(), **self._desk.endpoints}

@@ -19,9 +19,9 @@ from h5daq.flow.batch import Batch
 from h5daq.flow.breadth import Breadth
 from h5daq.flow.coalesce import Coalescer
 from h5daq.flow.deferred import Deferred
-from h5daq.flow.ledger import JobState
 from h5daq.flow.names import is_own
 from h5daq.flow.schema import Schema
+from h5daq.flow.states import JobState
 from h5daq.flow.topics import topic
 from h5daq.writer.notes import Change, Note, Notes, more_news
 

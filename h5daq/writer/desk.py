@@ -24,6 +24,7 @@ from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.writer.accounts import Account, Stood
 from h5daq.writer.clocks import ClockRows
 from h5daq.writer.committer import Committer, Publisher
+from h5daq.writer.deaths import Deaths, death_of
 from h5daq.writer.intake import Intake
 from h5daq.writer.releases import Releases
 from h5daq.writer.settings import WriterSettings
@@ -71,6 +72,7 @@ class Desk:
         self.vault: VaultDesk | None = None
         self.alarms: Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]] = lambda: ({}, [])
         self.clocks: ClockRows | None = None
+        self.deaths: Deaths | None = None
 
     # -- orders ------------------------------------------------------------------------------
 
@@ -190,6 +192,11 @@ class Desk:
         """A host tells of its clock. Raises `JobValueError` for what makes no sense."""
         if self.clocks is not None:
             self.clocks.take(told, user)
+
+    def hear_death(self, told: dict[str, Any]) -> str:
+        """A worker is gone; see `Deaths.take`. Raises `JobValueError` for what makes no sense."""
+        death = death_of(told)
+        return "unknown" if self.deaths is None else self.deaths.take(death)
 
     def file_state(self) -> dict[str, Any]:
         """The newest file: name and planned end."""

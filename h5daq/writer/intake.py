@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from h5daq.errors import StorageError, WireError
-from h5daq.flow.ledger import Ledger, Verdict
+from h5daq.flow.judging import Verdict
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.names import is_own
 from h5daq.flow.planner import Planner
 from h5daq.flow.recent import Recent
@@ -33,16 +34,15 @@ from h5daq.flow.records import (
 from h5daq.flow.wire import Head, decode_head
 from h5daq.flow.wishes import Wishes
 from h5daq.writer.accounts import Stood
+from h5daq.writer.appearing import Appearing
 from h5daq.writer.guard import Guard
 from h5daq.writer.notes import Note
+from h5daq.writer.refusals import Refusals
 
 __all__ = ["Intake"]
 
 log = logging.getLogger("h5daq.writer")
 
-
-_MOST_UNWELCOME = 1000
-"""Refused jobs that are kept for the status; their names are anybody's choice."""
 
 _OWN = "job {0!r}: what is below 'h5daq' is recorded by the writer itself; take another group"
 
@@ -86,22 +86,19 @@ class Intake:
         self._journal = journal
         self.ledger = ledger
         self._planner = planner
-        self._run_path = run_path
         self._clock = clock
         self._guard = guard
-        self._directories: set[str] = set()
+        self.appearing = Appearing(run_path)
+        self.refusals = Refusals()
         self._marked = self._marked_vault = 0
         self._greeted: set[tuple[str, int]] = set()
         self.note = Note()
         self.wishes = Wishes()
         self.recent = Recent()
         self.fed: dict[str, int] = {}
-        self.appeared: list[tuple[str, str, str]] = []
-        self.refused: Counter[str] = Counter()
         self.received_bytes = self.journaled_bytes = 0
         self.received_rows = 0
         self.stalled = ""
-        self.unwelcome: dict[str, str] = {}
         self.statuses: dict[str, dict[str, Any]] = {}
         self.heard: dict[str, float] = {}
         self.stood: dict[str, Stood] = {}
@@ -122,20 +119,21 @@ class Intake:
         try:
             head = decode_head(message)
         except WireError as error:
-            self._refuse(error)
+            self.refusals.nonsense(error)
         else:
             if is_own(head.job):
-                self._refuse_from(head, WireError(_OWN.format(head.job), cause="name"))
+                own = WireError(_OWN.format(head.job), cause="name")
+                self.refusals.message(head, own, self.note)
             elif self._guard is None or self._guard.may_send(user, head.job):
                 self._take_from(head, message)
             else:
-                self._turn_away(head, self._guard.turn_away(user, head.job))
+                self.refusals.key(head, self._guard.turn_away(user, head.job))
 
     def _take_from(self, head: Head, message: memoryview) -> None:
         try:
             self._take(head, message)
         except WireError as error:
-            self._refuse_from(head, error)
+            self.refusals.message(head, error, self.note)
         except StorageError as error:
             self._stall(error)
             if head.k == "status":
@@ -234,7 +232,8 @@ class Intake:
         self.recent.take(lsn, effects, job.schema, len(message))
         self.fed[head.job] = lsn
         if job.rows == batch.n:
-            self._announce(head.job)
+            columns = [column.label for column in job.schema.columns]
+            self.appearing.announce(self.note, head.job, columns)
             self.note.urgent = True
         self.note.rows(head.job, batch, job.schema, job.rows, job.last_time)
         rest = self.wishes.rest(head.job, head.inc)
@@ -293,60 +292,21 @@ class Intake:
             return False
         return True
 
-    # -- names in the vault ----------------------------------------------------------------
-
-    def _announce(self, group: str) -> None:
-        """The first rows of a job make its dataset, and the directories above it, appear."""
-        *above, name = f"{self._run_path}/{group}".split("/")
-        for depth in range(len(above)):
-            self._new_directory("/".join(above[:depth]), above[depth])
-        columns = [c.label for c in self.ledger.jobs[group].schema.columns]
-        path = "/".join(above)
-        payload = {"path": path, "name": name, "columns": columns}
-        self.note.signals.append(("new-dataset", path, payload))
-        self.appeared.append(("new-dataset", path, name))
-
     def know_directories(self) -> None:
         """Directories of jobs that had rows before this writer began are not told again."""
-        for group in [job.job for job in self.ledger.jobs.values() if job.rows]:
-            *above, _ = f"{self._run_path}/{group}".split("/")
-            self._directories |= {
-                f"{'/'.join(above[:depth])}/{above[depth]}" for depth in range(len(above))
-            }
-
-    def _new_directory(self, path: str, name: str) -> None:
-        full = f"{path}/{name}"
-        if full not in self._directories:
-            self._directories.add(full)
-            self.note.signals.append(("new-dir", path, {"path": path, "name": name}))
-            self.appeared.append(("new-dir", path, name))
+        self.appearing.know(job.job for job in self.ledger.jobs.values() if job.rows)
 
     # -- what is not taken -------------------------------------------------------------------
 
-    def _refuse(self, error: WireError) -> None:
-        self.refused[error.cause] += 1
-        if self.refused[error.cause] in (1, 10, 100) or self.refused[error.cause] % 1000 == 0:
-            log.warning(
-                "refused a message (%s, %d so far): %s",
-                error.cause,
-                self.refused[error.cause],
-                error,
-            )
+    @property
+    def refused(self) -> Counter[str]:
+        """Messages and requests that made no sense, by cause."""
+        return self.refusals.counts
 
-    def _refuse_from(self, head: Head, error: WireError) -> None:
-        """A message of someone who can be told."""
-        self._refuse(error)
-        self.note.refused[head.job] = str(error)
-        self._remember_unwelcome(head, str(error))
-
-    def _turn_away(self, head: Head, why: str) -> None:
-        """A message that its key may not send; the guard tells and logs it."""
-        self.refused["key"] += 1
-        self._remember_unwelcome(head, why)
-
-    def _remember_unwelcome(self, head: Head, why: str) -> None:
-        if head.k == "hello" and len(self.unwelcome) < _MOST_UNWELCOME:
-            self.unwelcome[head.job] = why
+    @property
+    def unwelcome(self) -> dict[str, str]:
+        """Jobs whose hello was refused, and why."""
+        return self.refusals.unwelcome
 
     def _stall(self, error: StorageError) -> None:
         if not self.stalled:

@@ -20,6 +20,7 @@ from h5daq.writer.alerting import Alerting
 from h5daq.writer.answers import Answers
 from h5daq.writer.clocks import ClockRows
 from h5daq.writer.committer import Committer, Publisher
+from h5daq.writer.deaths import Deaths
 from h5daq.writer.desk import Desk
 from h5daq.writer.ending import Ending
 from h5daq.writer.guard import Guard
@@ -103,6 +104,7 @@ class Parts:
         self.vault = self._make_vault()
         self.desk.alarms = self.alerting.status
         self.desk.clocks = ClockRows(self.ledger, self.own)
+        self.desk.deaths = Deaths(self.ledger, self.journal, self.intake.record)
         self.desk.vault = self.vault
         answers = Answers(self.desk, hooks.begin_stop, hooks.stopped)
         self.replies = Replies(port, answers, self.intake.refused, guard, vault=self.vault)

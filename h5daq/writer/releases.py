@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from h5daq.flow.ledger import FileState
+from h5daq.flow.states import FileState
 
 __all__ = ["Releases"]
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from h5daq.errors import NotAllowed, RequestError, WireError
 from h5daq.flow.familiar import RequestReader
 from h5daq.flow.packing import Buffer
-from h5daq.flow.ratelimit import MAX_WAITING, PRICES, REQUEST_RATE, RateLimit
+from h5daq.flow.ratelimit import KEY_SHARE, MAX_WAITING, PRICES, RateLimit
 from h5daq.flow.requests import (
     ErrorCode,
     Request,
@@ -76,6 +76,7 @@ class Replies:
     ) -> None:
         self._port, self._answers, self._refused = port, answers, refused
         self._guard, self._limit, self._clock = guard, limit or RateLimit(), clock
+        self._by_key = RateLimit(KEY_SHARE * self._limit.rate, KEY_SHARE * self._limit.burst)
         self._vault, self._reader = vault, RequestReader()
         self._waiting: list[_Waiting] = []
 
@@ -107,7 +108,7 @@ class Replies:
     def _answer(self, asked: Asked, request: Request) -> None:
         try:
             if self._vault is not None and self._vault.knows(request):
-                self._check_rate(asked.identity, PRICES.get(request.verb, 1.0))
+                self._check_rate(asked, PRICES.get(request.verb, 1.0))
                 if self._guard is not None:
                     self._check_key(asked.user, permission(request))
                 self._vault.take(asked, request)
@@ -123,35 +124,41 @@ class Replies:
                 self._port.reply(asked.identity, _encoded(request.id, result))
 
     def _result(self, asked: Asked, request: Request) -> Any:
-        self._check_rate(asked.identity, PRICES.get(request.verb, 1.0))
+        self._check_rate(asked, PRICES.get(request.verb, 1.0))
         self._check_key(asked.user, request.verb, request.args)
         if request.verb == "clock":
             return self._answers.clock(request.args, asked.user)
         result = self._answers.answer(request.verb, request.args)
         if isinstance(result, Later):
-            self._check_waiting(asked.identity)
+            self._check_waiting(asked)
         return result
 
     def _check_key(self, user: str, verb: str, args: dict[str, Any] | None = None) -> None:
         try:
             if self._guard is not None:
                 self._guard.check_verb(user, verb)
-            if self._guard is not None and verb == "clock":
+            if self._guard is not None and verb in ("clock", "death"):
                 self._guard.check_speaker(user, str((args or {}).get("job")))
         except NotAllowed:
             self._refused["key"] += 1
             raise
 
-    def _check_rate(self, identity: bytes, price: float = 1.0) -> None:
-        wait = self._limit.wait(identity, self._clock(), price)
+    def _check_rate(self, asked: Asked, price: float = 1.0) -> None:
+        now = self._clock()
+        wait = self._limit.wait(asked.identity, now, price)
         if wait:
-            rate = REQUEST_RATE / price
-            text = f"one connection may ask {rate:g} times per second; wait {wait:.3f} s"
-            raise self._too_many(text)
+            raise self._too_many(_too_often("connection", self._limit.rate / price, wait))
+        wait = self._by_key.wait(asked.user.encode(), now, price) if asked.user else 0.0
+        if wait:
+            raise self._too_many(_too_often("key", self._by_key.rate / price, wait))
 
-    def _check_waiting(self, identity: bytes) -> None:
-        if sum(waiting.identity == identity for waiting in self._waiting) >= MAX_WAITING:
+    def _check_waiting(self, asked: Asked) -> None:
+        if sum(waiting.identity == asked.identity for waiting in self._waiting) >= MAX_WAITING:
             text = f"this connection waits for {MAX_WAITING} answers already; wait for one of them"
+            raise self._too_many(text)
+        most, user = KEY_SHARE * MAX_WAITING, asked.user
+        if user and sum(waiting.user == user for waiting in self._waiting) >= most:
+            text = f"connections of this key wait for {most} answers already; wait for one of them"
             raise self._too_many(text)
 
     def _too_many(self, text: str) -> RequestError:
@@ -168,6 +175,10 @@ class _Waiting:
     user: str
     number: int
     later: Later
+
+
+def _too_often(who: str, rate: float, wait: float) -> str:
+    return f"one {who} may ask {rate:g} times per second; wait {wait:.3f} s"
 
 
 def _parted(waiting: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 from h5daq.errors import ConfigError, RequestError, StorageError, VaultError, WireError
 from h5daq.flow.packing import Buffer
+from h5daq.flow.ratelimit import MAX_KEY_CONTEXTS
 from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
 from h5daq.flow.requests import (
     ErrorCode,
@@ -29,6 +30,7 @@ from h5daq.flow.requests import (
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.transports.base import Asked
 from h5daq.vault.bulletin import Told
+from h5daq.vault.contexts import check_room
 from h5daq.vault.live import Live
 from h5daq.vault.names import path_of
 from h5daq.vault.service import Outcome, Service
@@ -132,6 +134,7 @@ class VaultDesk:
         if request.session:
             self._routes[request.session] = asked.identity, asked.user
         try:
+            self._check_share(asked.user, request)
             outcome = self._answer(request)
             reply = encode_reply(request.id, outcome.result, outcome.frames)
         except VaultError as error:
@@ -145,6 +148,16 @@ class VaultDesk:
         self._letters.append(_Letter(self._last, asked.identity, asked.user, reply))
         if self._bytes >= _CHECKPOINT_BYTES:
             self.checkpoint()
+
+    def _check_share(self, user: str, request: Request) -> None:
+        """Refuse a context more to a key whose sessions have enough of them."""
+        contexts, made = self._service.contexts, request.verb == "context"
+        if not (user and (made or request.args.get("fresh"))):
+            return
+        if not contexts.has((request.session, request.ctx)):
+            sessions = [session for session, (_, whose) in self._routes.items() if whose == user]
+            free = contexts.count(sessions) < MAX_KEY_CONTEXTS
+            check_room(free, f"{MAX_KEY_CONTEXTS} contexts of one key")
 
     def _answer(self, request: Request) -> Outcome:
         if not self._open:
@@ -168,7 +181,8 @@ class VaultDesk:
 
     def follow(self) -> None:
         """Tell contexts of what workers have brought, when that is committed."""
-        appeared, self._intake.appeared = self._intake.appeared, []
+        appearing = self._intake.appearing
+        appeared, appearing.news = appearing.news, []
         fed, self._intake.fed = self._intake.fed, {}
         told: list[Told] = []
         for kind, path, name in appeared:

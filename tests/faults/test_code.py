@@ -190,6 +190,12 @@ class Stuck:
         self._over.set()
 
 
+def fills():
+    """A getter that is read without pause, and hangs before its rows have left."""
+    numbers = itertools.count()
+    return lambda: n if (n := next(numbers)) < ROWS else sleeps()
+
+
 def holds_the_lock():
     ctypes.PyDLL(None).sleep(1000)
 
@@ -212,7 +218,9 @@ def test_a_hang_is_said_with_its_call_and_ends_with_a_timeout(
         job("sleeps", sleeps, hang_timeout=1.0, spool="always"),
         job("locked", holds_the_lock, hang_timeout=6.0, spool="always"),
         job("stopped", stops_itself, hang_timeout=6.0, spool="always"),
-    ]
+        h5daq.DAQJob("fills", "n", fills(), read_mode="constant", batch_interval=3600.0,
+                     hang_timeout=1.0),
+    ]  # fmt: skip
     with h5daq.DAQDaemon([good, *jobs], directory=tmp_path) as daemon:
         # All are looked at together: on a slow machine none waits while another passes by.
         missing = {
@@ -231,6 +239,10 @@ def test_a_hang_is_said_with_its_call_and_ends_with_a_timeout(
         wait_until(all_were_said, what=missing)
         for name in ("sleeps", "locked", "stopped"):
             wait_until(lambda n=name: rows_of(daemon, n) > ROWS, what=name)
+        lost = wait_until(lambda: state(daemon, "fills").get("lost"), what="a loss")
+        # It is killed where it gets no share of a processor for long.
+        assert set(lost) <= {"hung", "killed"}
+        assert sum(lost.values()) % ROWS == 0
     assert is_whole(daemon)
     for name, words in {"sleeps": "in sleeps", "locked": "holds_the_lock", "stopped": "s"}.items():
         assert np.array_equal(lives(rows(daemon, name))[0], np.arange(ROWS)), name

@@ -9,9 +9,10 @@ import itertools
 import logging
 import os
 import random
+import subprocess
 import sys
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import h5py
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 import h5daq
-from benchmarks.fault_disk import Breakable, Mount, may_mount
+from benchmarks.fault_disk import Breakable, Limited, Mount, may_mount
 from benchmarks.fault_points import enumerate_kills, fail_and_recover, sample
 from benchmarks.faults import Campaign
 from h5daq.storage.recovery import recover_run
@@ -68,7 +69,7 @@ def small_disk(folder):
 def counting(**options):
     count = itertools.count()
     job = h5daq.DAQJob("a", "n", lambda: next(count), read_period=0.005)
-    return h5daq.DAQDaemon(job, write_period=3600.0, **options)
+    return h5daq.DAQDaemon(job, **{"write_period": 3600.0, **options})
 
 
 def rows(daemon):
@@ -101,6 +102,35 @@ def test_a_stop_on_a_full_disk_says_so_and_leaves_the_journal_to_the_next_start(
         found = numbers_in(disk.path)
         assert len(found) >= committed
         assert found == list(range(len(found)))
+
+
+@contextmanager
+def limited_disk(folder):
+    disk = Limited(folder / "disk")
+    try:
+        if not disk.real:
+            pytest.skip("needs a loop device, Btrfs in the kernel and btrfs-progs")
+        yield disk
+    finally:
+        disk.close()
+
+
+@needs_mount
+def test_a_quota_that_is_exceeded_is_said_and_when_it_is_raised_every_row_is_there(
+    folder, wait_until
+):
+    options = {"write_period": 0.2, "durability": "os"}
+    with limited_disk(folder) as disk, counting(directory=disk.path / "data", **options) as daemon:
+        wait_until(lambda: rows(daemon) > 20)
+        disk.exceed()
+        wait_until(lambda: os.strerror(errno.EDQUOT) in daemon.status()["writer"]["trouble"])
+        disk.allow()
+        before = rows(daemon)
+        wait_until(lambda: rows(daemon) > before + 50)
+        daemon.stop()
+        found = numbers_in(disk.path / "data")
+        assert found == list(range(len(found)))
+        assert len(found) > before
 
 
 @contextmanager
@@ -200,3 +230,36 @@ def test_a_file_that_others_damage_is_left_alone_and_later_rows_go_to_a_new_one(
     assert found[-1] >= inside + 50
     said = [record.message for record in caplog.records if path.name in record.message]
     assert found[0] == 0 or any("not in" in text and "rows" in text for text in said)
+
+
+WAIT_FOR_THE_LOCK = """
+import fcntl, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+print("waits", flush=True)
+fcntl.flock(fd, fcntl.LOCK_EX)
+print("has it", flush=True)
+"""
+
+
+def test_a_foreign_program_gets_the_lock_of_a_file_only_when_that_is_done(tmp_path, wait_until):
+    with ExitStack() as stack:
+        daemon = stack.enter_context(counting(directory=tmp_path))
+        wait_until(lambda: rows(daemon) > 50)
+        daemon.flush()
+        for mode in ("r+", "a"):
+            with pytest.raises(BlockingIOError, match="lock"):
+                h5py.File(daemon.file_name, mode)
+        command = [sys.executable, "-c", WAIT_FOR_THE_LOCK, daemon.file_name]
+        waiting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        stack.push(waiting.__exit__)
+        stack.callback(daemon.stop)
+        assert waiting.stdout.readline() == "waits\n"
+        before = rows(daemon)
+        wait_until(lambda: rows(daemon) > before + 20)
+        daemon.flush()
+        assert daemon.status()["jobs"]["a"]["in_file"] > before
+        assert waiting.poll() is None
+        daemon.stop()
+        assert waiting.stdout.readline() == "has it\n"
+    found = numbers_in(tmp_path)
+    assert found == list(range(len(found)))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from h5daq.flow import wire
 from h5daq.flow.batch import Batch
 from h5daq.flow.clockwatch import JUMP_SECONDS, MOST_JUMPS, ClockWatch
-from h5daq.flow.ledger import Ledger, Place, Sealed
+from h5daq.flow.effects import Place, Sealed
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.planner import Planner
 from h5daq.flow.records import EndRecord, FileRecord, RunRecord, encode_record
 from h5daq.flow.rollover import Calendar

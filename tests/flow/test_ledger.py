@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from h5daq.errors import WireError
 from h5daq.flow import wire
 from h5daq.flow.batch import Batch
-from h5daq.flow.ledger import Ended, Ledger, Place, Sealed, Verdict
+from h5daq.flow.effects import Ended, Place, Sealed
+from h5daq.flow.judging import Verdict
+from h5daq.flow.ledger import Ledger
 from h5daq.flow.records import (
     EndRecord,
     FileRecord,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from h5daq.errors import FileDamaged
 from h5daq.flow import wire
 from h5daq.flow.records import (
+    DeathRecord,
     EndRecord,
     FileRecord,
     MarkRecord,
@@ -28,6 +29,7 @@ RECORDS = st.one_of(
               st.dictionaries(st.text(), st.integers(-9, 9) | st.text() | st.lists(st.text()))),
     st.builds(SealRecord, IDS, TIMES, IDS),
     st.builds(EndRecord, TIMES, st.booleans()),
+    st.builds(DeathRecord, st.text(), IDS, IDS, st.sampled_from(["killed", "undelivered"])),
     st.builds(MarkRecord, IDS, IDS),
     st.builds(VaultRecord, st.text(), st.text(), IDS, TIMES, st.lists(st.text()), st.text(),
               st.dictionaries(st.text(), st.text()), st.binary(), st.none() | st.lists(st.text())),

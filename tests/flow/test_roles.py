@@ -33,6 +33,7 @@ VAULT_CHANGING = (
 EXPECTED = {
     "ping": {"worker", "operator", "monitor"},
     "clock": {"worker"},
+    "death": {"worker", "operator"},
     "status": {"operator", "monitor"},
     "peek": {"operator", "monitor"},
     "glimpse": {"operator", "monitor"},

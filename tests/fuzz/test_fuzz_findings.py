@@ -9,7 +9,7 @@ import pytest
 from benchmarks.fuzz_mutate import pack
 from benchmarks.fuzz_twin import Twin
 from h5daq.errors import FileDamaged, JobValueError, RequestError, WireError
-from h5daq.flow import ledger
+from h5daq.flow import judging
 from h5daq.flow.batch import Batch
 from h5daq.flow.chunks import MAX_BUFFERED_BYTES, chunk_rows, expected_rows
 from h5daq.flow.ledger import Ledger
@@ -109,8 +109,8 @@ def test_restarts_of_an_older_snapshot_are_counted_on(twin):
 
 
 def test_more_jobs_than_a_heartbeat_can_name_are_refused(twin, monkeypatch):
-    assert 2 * ledger.MAX_JOBS < MAX_LENGTH
-    monkeypatch.setattr(ledger, "MAX_JOBS", 50)
+    assert 2 * judging.MAX_JOBS < MAX_LENGTH
+    monkeypatch.setattr(judging, "MAX_JOBS", 50)
     for number in range(51):
         twin.take(hello(job=f"j{number}"))
     assert len(twin.intake.ledger.jobs) == 50

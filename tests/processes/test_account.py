@@ -4,8 +4,10 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from pathlib import Path
 
+import h5py
 import pytest
 
 import h5daq
@@ -128,3 +130,44 @@ def test_a_worker_says_what_it_has_spooled_and_what_those_before_it_left(
     finally:
         writer.close()
         shutil.rmtree(place)
+
+
+class Doomed:
+    """Counts its calls, and is killed in the one with number `last`; then has nothing to say."""
+
+    def __init__(self, directory, last):
+        self._mark, self._last, self._n = Path(directory, "died"), last, 0
+        self._dead, self._pause = self._mark.exists(), threading.Event()
+
+    def __call__(self):
+        if self._dead:
+            return None
+        self._n += 1
+        self._pause.wait(0.001)
+        if self._n == self._last:
+            self._mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._n
+
+
+def doomed_job(directory, mode):
+    (directory / mode).mkdir()
+    # Nothing leaves the buffer before the end: what was in it is known to the row.
+    return h5daq.DAQJob(mode, "n", Doomed, dtype="int64", read_mode=mode, read_period=0.001,
+                        getter_args={"directory": str(directory / mode), "last": 40},
+                        spool="never", batch_interval=3600.0)  # fmt: skip
+
+
+def test_each_row_in_the_memory_of_a_killed_worker_is_counted(tmp_path, wait_until):
+    jobs = [doomed_job(tmp_path, mode) for mode in ("schedule", "constant")]
+
+    def lost(daemon):
+        return [job.get("lost") for job in daemon.status()["jobs"].values()]
+
+    with h5daq.DAQDaemon(jobs, directory=tmp_path / "data") as daemon:
+        wait_until(lambda: lost(daemon) == [{"killed": 39}] * 2)
+    for path in (tmp_path / "data").glob("*.hdf5"):
+        with h5py.File(path) as file:
+            assert [file[mode].attrs["lost_killed"] for mode in ("schedule", "constant")] == [
+                39
+            ] * 2

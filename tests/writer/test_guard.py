@@ -100,10 +100,11 @@ def test_keys_of_the_daemon_are_let_in_beside_the_list(keys):
     assert guard.locks.may_hear("k" * 40, b"position T/")
 
 
-def test_only_who_may_feed_a_job_speaks_for_the_clock_of_its_host(keys):
-    pi = keys.add("pi", Role.WORKER, ["tank/*"])
+def test_only_who_may_feed_or_command_a_job_speaks_for_its_host_and_its_dead(keys):
+    pi, anna = keys.add("pi", Role.WORKER, ["tank/*"]), keys.add("anna", Role.OPERATOR)
     guard = Guard(str(keys.path))
-    guard.check_speaker(pi.public, "tank/T")
+    for user in (pi.public, anna.public):
+        guard.check_speaker(user, "tank/T")
     for user, job in ((pi.public, "other"), (pi.public, "None"), ("x" * 40, "tank/T")):
         with pytest.raises(NotAllowed):
             guard.check_speaker(user, job)

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from h5daq.errors import NotAllowed, TooManyRequests
-from h5daq.flow.ratelimit import MAX_WAITING, RateLimit
+from h5daq.flow.ratelimit import KEY_SHARE, MAX_WAITING, RateLimit
 from h5daq.flow.requests import Failure, Reply, Request, decode_answer, encode_request
 from h5daq.flow.roles import Role
 from h5daq.keys import KeyDirectory
@@ -66,6 +66,28 @@ def test_one_connection_waits_for_so_many_answers_at_most(desk):
     replies.send_ready()
     told = Counter(who for who, answer in desk.said if isinstance(answer, Reply))
     assert told == {b"a": MAX_WAITING, b"b": 1}
+
+
+def test_the_connections_of_one_key_together_have_a_limit_too(desk):
+    refused = Counter()
+    replies = Replies(desk, desk, refused, limit=RateLimit(1.0, 3.0), clock=lambda: 0.0)
+    for number in range(10):
+        desk.ask(b"%d" % number, "ping", 3, user="anna's")
+    desk.ask(b"ben", "ping", 3, user="ben's")
+    replies.receive()
+    kinds = Counter((who == b"ben", type(answer)) for who, answer in desk.said)
+    most = 3 * KEY_SHARE
+    assert kinds == {(False, Reply): most, (False, Failure): 30 - most, (True, Reply): 3}
+    assert any("one key may ask" in str(a.error()) for _, a in desk.said if isinstance(a, Failure))
+
+
+def test_the_connections_of_one_key_together_wait_for_so_many_answers_at_most(desk):
+    replies = Replies(desk, desk, Counter())
+    for number in range(KEY_SHARE + 1):
+        desk.ask(b"%d" % number, "flush", MAX_WAITING, user="anna's")
+    desk.ask(b"ben", "flush", user="ben's")
+    replies.receive()
+    assert [who for who, _ in desk.said] == [b"%d" % KEY_SHARE] * MAX_WAITING
 
 
 def test_an_answer_to_a_key_that_was_revoked_meanwhile_is_not_sent(desk, tmp_path):

@@ -20,6 +20,7 @@ from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.transports.base import Asked
 from h5daq.vault.replay import replay_vault
 from h5daq.vault.tree import ROOT, Tree
+from h5daq.writer import vaulting
 from h5daq.writer.intake import Intake
 from h5daq.writer.vaulting import VaultDesk
 
@@ -272,3 +273,19 @@ def test_a_replay_may_be_broken_off_anywhere_and_doubles_nothing(tmp_path):
     rows = Tree(tmp_path).open(ROOT, 1).store.read(0, 100)
     assert rows["f0"].tolist() == list(map(float, range(30)))
     journal.close()
+
+
+def test_the_sessions_of_one_key_together_have_no_more_contexts_than_they_may(bench, monkeypatch):
+    monkeypatch.setattr(vaulting, "MAX_KEY_CONTEXTS", 4)
+
+    def refused(session, ctx, user):
+        request = Request(1, "context", {}, ctx=ctx, session=session)
+        bench.desk.take(Asked(b"somebody", [], user), request)
+        bench.desk.send_ready()
+        answer = bench.port.take()[-1][1]
+        return isinstance(answer, Failure) and "one key" in answer.message
+
+    made = [refused(session, ctx, "anna's") for session in "abc" for ctx in (1, 2)]
+    assert made == [False] * 4 + [True] * 2
+    assert not refused("a", 1, "anna's")
+    assert not refused("d", 1, "ben's")
