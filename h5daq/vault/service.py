@@ -131,7 +131,9 @@ class Service:
         if told.telling is not None:
             self.bulletin.latch.failed(told.telling)
 
-    def _perform(self, context: Context, request: Request, now: float) -> tuple[Any, list[Buffer]]:
+    def _perform(
+        self, context: Context, request: Request, now: float
+    ) -> tuple[Any, Sequence[Buffer]]:
         verb = request.verb
         if verb == "cd":
             return self._cd(context, request, now), []

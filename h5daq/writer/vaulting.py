@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from h5daq.errors import ConfigError, RequestError, StorageError, VaultError, WireError
+from h5daq.flow.often import NotePacker, Often
 from h5daq.flow.packing import Buffer
 from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
 from h5daq.flow.requests import (
     ErrorCode,
     Request,
     encode_failure,
-    encode_note,
     encode_reply,
 )
 from h5daq.storage.journal import Journal, MemoryJournal
@@ -113,6 +113,7 @@ class VaultDesk:
         self._live = Live(tree, lambda: journal.last)
         self._service = Service(tree, self._live, self._append, intake.ledger.answered, boot)
         self._letters: deque[_Letter] = deque()
+        self._notes = NotePacker()
         self._routes: dict[str, tuple[bytes, str]] = {}
         self._last, self._bytes = journal.synced, 0
         self._due = self._slow_until = 0.0
@@ -133,7 +134,7 @@ class VaultDesk:
             self._routes[request.session] = asked.identity, asked.user
         try:
             outcome = self._answer(request)
-            reply = encode_reply(request.id, outcome.result, outcome.frames)
+            reply = _packed(request.id, outcome)
         except VaultError as error:
             reply = encode_failure(request.id, ErrorCode(error.code), str(error))
         except RequestError as error:
@@ -162,7 +163,8 @@ class VaultDesk:
     def _tell(self, outcome: Outcome) -> None:
         for told in outcome.told:
             identity, user = self._routes[told.context[0]]
-            self._letters.append(_Letter(self._last, identity, user, encode_note(told.note), told))
+            frames = self._notes.pack(told.note)
+            self._letters.append(_Letter(self._last, identity, user, frames, told))
         for kind, path, fields in outcome.signals:
             self._intake.note.tell(kind, path, fields)
 
@@ -291,3 +293,9 @@ class VaultDesk:
         if self.trouble:
             log.warning("vault: %s. The next start brings the rest into the files.", self.trouble)
         self._live.close()
+
+
+def _packed(number: int, outcome: Outcome) -> list[Buffer]:
+    if isinstance(outcome.result, Often):
+        return outcome.result.reply(number, outcome.frames)
+    return encode_reply(number, outcome.result, outcome.frames)
