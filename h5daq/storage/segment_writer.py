@@ -21,7 +21,7 @@ from h5daq.storage.shelf import Shelf
 
 __all__ = ["SegmentWriter"]
 
-_SHORT_BYTES, _PRIMED_BYTES = 256 << 10, 1 << 20
+_SHORT_BYTES, _PRIMED_BYTES = 16 << 10, 1 << 20
 """Of a sync that is short, and of what is prepared for such."""
 
 
