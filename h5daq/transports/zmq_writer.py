@@ -6,6 +6,9 @@ three let in only who shows a key that is on the list, and each message says who
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Sequence
 
 import zmq
@@ -34,6 +37,11 @@ _FEW = 4
 _LARGE_BYTES = 256 << 10
 _COPIED_BYTES = 32 << 10
 _MORE = zmq.NOBLOCK | zmq.SNDMORE
+_POLLIN = int(zmq.POLLIN)
+
+_BRISK_SECONDS = 200e-6
+"""A client that asks again within this time after its answer is waited for awake, as long as it
+does: it is one that does nothing but wait for answers."""
 
 
 class WriterPort(Closing):
@@ -59,6 +67,7 @@ class WriterPort(Closing):
     ) -> None:
         self._context: Context = zmq.Context()
         self._bell = Bell()
+        self._replied, self._brisk = 0.0, False
         self._closed, self._locks = False, locks
         self._signals = SignalSocket(self._context, locks)
         self._door = None if locks is None else Door(self._context, locks, self._signals)
@@ -85,11 +94,29 @@ class WriterPort(Closing):
 
         Without `data` the workers' messages are left where they are.
         """
-        poller = self._poller if data else self._requests_only
+        if self._brisk and self._listen(min(timeout, _BRISK_SECONDS)):
+            events = Events(data and _readable(self._pull), requests=True)
+        else:
+            events = self._wait(timeout, self._poller if data else self._requests_only)
+        soon = time.monotonic() < self._replied + _BRISK_SECONDS
+        self._brisk = soon and events.requests and not events.data
+        return events
+
+    def _wait(self, timeout: float, poller: zmq.Poller) -> Events:
         ready = dict(poller.poll(milliseconds(timeout)))
         if self._bell.fileno() in ready:
             self._bell.hear()
         return Events(self._pull in ready, self._router in ready)
+
+    def _listen(self, seconds: float) -> bool:
+        """Wait for a request without sleeping: to be woken takes longer than to answer one."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if _readable(self._router):
+                return True
+            # Where there is but one core, the client needs it.
+            _give_way()
+        return False
 
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:
         """Messages of workers that have come, without waiting, up to either limit."""
@@ -120,7 +147,7 @@ class WriterPort(Closing):
 
     def _has_more(self, taken: int) -> bool:
         # To ask costs a tenth of a vain try, which among many requests is one only.
-        return taken >= _FEW or bool(int(self._router.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+        return taken >= _FEW or _readable(self._router)
 
     def _receive_request(self) -> Asked:
         receive = self._router.recv
@@ -145,6 +172,7 @@ class WriterPort(Closing):
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False
             raise
+        self._replied = time.monotonic()
         return True
 
     def publish(self, topic: bytes, payload: bytes) -> None:
@@ -184,6 +212,15 @@ class WriterPort(Closing):
         if self._locks is not None:
             lock(socket, self._locks)
         return socket
+
+
+def _readable(socket: Socket) -> bool:
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
+
+
+def _give_way() -> None:
+    if sys.platform != "win32":
+        os.sched_yield()
 
 
 def _content(part: zmq.Frame) -> Buffer:
