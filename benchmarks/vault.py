@@ -208,6 +208,7 @@ def measure_blocks(client: Client, folder: Path, _endpoint: str, args: Any) -> L
 
 def measure_reading(client: Client, folder: Path, endpoint: str, args: Any) -> Lines:
     """All rows over the socket, beside h5py."""
+    client("cd", path="")
     client("open", name=1, append=True)
     blocks_of(client, max(1, args.rows // 100_000), 100_000, 2)
     # Files have a reply later than the sockets: reading from them is what is compared.

@@ -24,9 +24,8 @@ _NAME = "earlier.hdf5"
 
 def record(folder: Path, rows: int) -> None:
     """The file of a run that is over, whose one job has a time and seven floats."""
-    head = FileHead(
-        1, 0, 0, _START, _START, _START + 1e9, "earlier", 60.0, 5.0, "1 days", "earlier"
-    )
+    times = _START, _START, _START + 1e9
+    head = FileHead(1, 0, 0, *times, "earlier", 60.0, 5.0, "1 days", run_id="earlier")
     job = JobHead("fast", Schema.of([Column(label, np.dtype("f8")) for label in _LABELS]))
     file, noise = RunFile.create(folder / _NAME, head), np.random.default_rng(1).random(_BATCH)
     for first in range(0, rows, _BATCH):

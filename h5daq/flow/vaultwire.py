@@ -79,8 +79,15 @@ def encode_columns(
         fields["text"] = texts
     if not copy and len(arrays) == 1 and arrays[0].size and arrays[0].flags.c_contiguous:
         return fields, [arrays[0].data.cast("B")]
-    frames: list[Buffer] = [b"".join(array.tobytes() for array in arrays)] if arrays else []
+    frames: list[Buffer] = [b"".join(map(_bytes_of, arrays))] if arrays else []
     return fields, frames
+
+
+def _bytes_of(array: NDArray[Any]) -> Buffer:
+    """The bytes of an array, where they lie if they lie in order."""
+    if array.flags.c_contiguous and array.size:
+        return array.reshape(-1).view(np.uint8).data
+    return array.tobytes()
 
 
 def decode_columns(

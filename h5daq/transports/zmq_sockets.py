@@ -21,9 +21,9 @@ from pathlib import Path
 import zmq
 
 from h5daq.errors import ConfigError
-from h5daq.flow.packing import MAX_MESSAGE_BYTES
+from h5daq.flow.packing import MAX_MESSAGE_BYTES, Buffer
 
-__all__ = ["Context", "Socket", "bind", "connect", "make_socket", "milliseconds"]
+__all__ = ["Context", "Socket", "bind", "connect", "content_of", "make_socket", "milliseconds"]
 
 Socket = zmq.SyncSocket
 Context = zmq.SyncContext
@@ -39,6 +39,7 @@ _UNACKNOWLEDGED_MS = 10_000
 # ZeroMQ closes the connection on what is larger, and tells nobody. So it takes somewhat more than
 # anybody may send: a message up to this size is refused here, counted and logged.
 _MAX_FRAME_BYTES = 2 * MAX_MESSAGE_BYTES
+_COPIED_BYTES = 32 << 10
 
 
 def make_socket(context: Context, kind: int, *, send: int, receive: int) -> Socket:
@@ -92,6 +93,11 @@ def connect(socket: Socket, endpoint: str) -> None:
         socket.connect(endpoint)
     except zmq.ZMQError as error:
         raise ConfigError(f"can't connect to {endpoint}: {_mend(error)}") from error
+
+
+def content_of(part: zmq.Frame) -> Buffer:
+    """The bytes of a frame; what is large stays where it is."""
+    return part.bytes if len(part) < _COPIED_BYTES else part.buffer
 
 
 def milliseconds(seconds: float) -> int:

@@ -28,14 +28,20 @@ from h5daq.transports.locks import Locks
 from h5daq.transports.wake import Bell
 from h5daq.transports.zmq_curve import Door, lock, user_of
 from h5daq.transports.zmq_signals import SignalSocket
-from h5daq.transports.zmq_sockets import Context, Socket, bind, make_socket, milliseconds
+from h5daq.transports.zmq_sockets import (
+    Context,
+    Socket,
+    bind,
+    content_of,
+    make_socket,
+    milliseconds,
+)
 
 __all__ = ["WriterPort"]
 
 _REQUESTS_AT_ONCE = 256
 _FEW = 4
 _LARGE_BYTES = 256 << 10
-_COPIED_BYTES = 32 << 10
 _MORE = zmq.NOBLOCK | zmq.SNDMORE
 _POLLIN = int(zmq.POLLIN)
 
@@ -157,7 +163,7 @@ class WriterPort(Closing):
             part = receive(zmq.NOBLOCK, copy=False)
             parts.append(part)
         user = user_of(parts[0]) if self._locks is not None and parts else ""
-        return Asked(identity.bytes, [_content(part) for part in parts], user)
+        return Asked(identity.bytes, [content_of(part) for part in parts], user)
 
     def reply(self, identity: bytes, frames: Sequence[Buffer]) -> bool:
         """Send to one client without waiting; False if it is gone or does not read."""
@@ -221,8 +227,3 @@ def _readable(socket: Socket) -> bool:
 def _give_way() -> None:
     if sys.platform != "win32":
         os.sched_yield()
-
-
-def _content(part: zmq.Frame) -> Buffer:
-    """The bytes of a frame; what is large stays where it is."""
-    return part.bytes if len(part) < _COPIED_BYTES else part.buffer

@@ -89,7 +89,7 @@ class Reading:
         dataset.pages.look(rows, dataset.store.head)
         page = dataset.pages.find(what)
         if page is None:
-            page, text_bytes = _read(context, dataset, read, limit, over)
+            page, text_bytes = _read(context, dataset, rows, read, limit, over)
             dataset.pages.keep(what, page, text_bytes)
         else:
             cursor.position = what[1] + page.rows
@@ -125,18 +125,21 @@ class Reading:
 
 
 def _read(
-    context: Context, dataset: Dataset, read: Read, limit: int | None, over: bool
+    context: Context, dataset: Dataset, rows: int, read: Read, limit: int | None, over: bool
 ) -> tuple[Page, int]:
-    """The page that begins where the context stands, and the bytes of its texts."""
+    """The page that begins where the context stands, and the bytes of its texts.
+
+    The dataset had `rows` rows when it was looked at last.
+    """
     start = 0 if over else context.cursor.position
     most = dataset.page_rows(start, _most_rows(dataset))
     columns = read(most if limit is None else min(limit, most), over)
-    while (rows := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
-        context.cursor.position -= rows
-        columns = read(rows // 2, False)
+    while (count := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
+        context.cursor.position -= count
+        columns = read(count // 2, False)
     fields, frames = encode_columns(columns, copy=False)
-    more = dataset.unread(context.cursor) and (limit is None or rows < limit)
-    return Page(rows, more, Often(fields, more=more), frames), _text_bytes(columns)
+    more = context.cursor.position < rows and (limit is None or count < limit)
+    return Page(count, more, Often(fields, more=more), frames), _text_bytes(columns)
 
 
 def _most_rows(dataset: Dataset) -> int:
