@@ -6,7 +6,6 @@ while it is recorded, and go with its rows, by the run's journal, into the run's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,6 @@ from h5daq.vault.described import end_of_page
 from h5daq.vault.job_store import JobStore
 
 __all__ = ["JobDataset"]
-
-_ROWS_AT_ONCE = 2048
 
 
 class JobDataset(Dataset):
@@ -103,7 +100,10 @@ class JobDataset(Dataset):
                 f"job {self.name!r} has other columns than single numbers of up to 32 bits and "
                 "floats: use get_ex"
             )
-        return _table(self.fields(cursor, limit))
+        stop = end_of_page(cursor.position, limit, self.rows)
+        table = self._store.read_table(cursor.position, stop)
+        cursor.position += len(table)
+        return table
 
     def get_ex(
         self, cursor: Cursor, limit: int | None = None, start_over: bool = False
@@ -120,14 +120,3 @@ class JobDataset(Dataset):
     ) -> tuple[NDArray[Any], ...]:
         """Rows as columns, each of shape (rows, *shape)."""
         return tuple(self.fields(cursor, limit, start_over))
-
-
-def _table(columns: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Columns side by side as floats, of shape (rows, columns)."""
-    table = np.empty((len(columns[0]), len(columns)))
-    # Rows that the processor's cache holds, at a time: each of its lines is written by all columns.
-    for first in range(0, len(table), _ROWS_AT_ONCE):
-        rows = slice(first, first + _ROWS_AT_ONCE)
-        for k, values in enumerate(columns):
-            table[rows, k] = values[rows]
-    return table

@@ -8,11 +8,12 @@ goes back to an earlier file, so a position in it stays right over checkpoints a
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +30,12 @@ from h5daq.storage.layouts.run_notes import FoundNotes
 from h5daq.storage.runs.columns import filler, joined
 from h5daq.storage.runs.contents import ColumnInfo, GroupInfo
 from h5daq.storage.runs.job_files import JobFiles, Part
+from h5daq.storage.runs.rooms import Room, row_of_rooms, same_room
 
 __all__ = ["JobStore", "Recorder"]
 
 _TRIES = 4
+T = TypeVar("T")
 VERSION = (2, 0, 0)
 """What the dataset of a job says of itself: the guide's number of an extended one."""
 
@@ -164,6 +167,8 @@ class JobStore:
         known = list(self._schemas) or self._said()
         infos += [_info(self._files.group, schema) for schema in known]
         self._infos = list(joined(infos).values())
+        sizes = [info.dtype.itemsize * math.prod(info.shape) for info in self._infos]
+        self._row_bytes, self._widest = sum(sizes), max(sizes)
         self.head = DatasetHead(self._name, self._columns(), extended=True, version=VERSION)
 
     def _said(self) -> list[Schema]:
@@ -191,13 +196,11 @@ class JobStore:
 
     def read_columns(self, start: int, stop: int) -> list[NDArray[Any]]:
         """Rows ``start … stop-1``, or fewer, by column, each of shape (rows, …)."""
-        for _ in range(_TRIES):
-            try:
-                return self._read(start, stop)
-            except StorageError:
-                # A checkpoint may have come between, or a file got its last name.
-                self._look(fresh=True)
-        return self._read(start, stop)
+        return self._again(lambda: self._read(start, stop))
+
+    def read_table(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The same side by side as floats, of shape (rows, columns); for columns that are plain."""
+        return self._again(lambda: self._read_table(start, stop))
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """The same as an array of `Columns.dtype`."""
@@ -207,28 +210,50 @@ class JobStore:
             rows[f"f{k}"] = values
         return rows
 
+    def _again(self, read: Callable[[], T]) -> T:
+        for _ in range(_TRIES):
+            try:
+                return read()
+            except StorageError:
+                # A checkpoint may have come between, or a file got its last name.
+                self._look(fresh=True)
+        return read()
+
     def _read(self, start: int, stop: int) -> list[NDArray[Any]]:
-        parts = [_nothing(info) for info in self._infos], *self._found(start, stop)
+        room = row_of_rooms((stop - start) * self._row_bytes)
+        found = [list(columns) for columns in self._found(start, stop, room)]
+        parts = [[_nothing(info) for info in self._infos], *found]
         return [
             _as_told(_joined([part[k] for part in parts], info), info)
             for k, info in enumerate(self._infos)
         ]
 
-    def _found(self, start: int, stop: int) -> Iterable[list[NDArray[Any]]]:
+    def _read_table(self, start: int, stop: int) -> NDArray[np.float64]:
+        rows = max(0, stop - start)
+        table, done = np.empty((rows, len(self._infos))), 0
+        for columns in self._found(start, stop, same_room(rows * self._widest)):
+            for k, values in enumerate(columns):
+                table[done : done + len(values), k] = values.reshape(len(values))
+            done += len(values)
+        return table[:done]
+
+    def _found(self, start: int, stop: int, room: Room) -> Iterable[Iterable[NDArray[Any]]]:
         first = max(0, bisect_right(self._stretches, start, key=lambda one: one.first) - 1)
         last = bisect_right(self._stretches, stop - 1, key=lambda one: one.first)
         chosen = self._stretches[first:last] if stop > start else []
         for is_part, several in groupby(chosen, lambda one: isinstance(one.source, Part)):
-            read = self._from_files if is_part else self._from_journal
-            yield from read(list(several), start, stop)
+            if is_part:
+                yield from self._from_files(list(several), start, stop, room)
+            else:
+                yield from self._from_journal(list(several), start, stop)
 
     def _from_files(
-        self, stretches: list[_Stretch], start: int, stop: int
-    ) -> Iterable[list[NDArray[Any]]]:
+        self, stretches: list[_Stretch], start: int, stop: int, room: Room
+    ) -> Iterable[Iterable[NDArray[Any]]]:
         for one in stretches:
             low, high = max(0, start - one.first), min(one.rows, stop - one.first)
             if isinstance(one.source, Part) and low < high:
-                yield self._files.read(one.source, self._infos, low, high)
+                yield self._files.read(one.source, self._infos, low, high, room)
 
     def _from_journal(
         self, stretches: list[_Stretch], start: int, stop: int
