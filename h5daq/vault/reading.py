@@ -138,8 +138,10 @@ def _read(
         context.cursor.position -= count
         columns = read(count // 2, False)
     fields, frames = encode_columns(columns, copy=False)
-    more = context.cursor.position < rows and (limit is None or count < limit)
-    return Page(count, more, Often(fields, more=more), frames), _text_bytes(columns)
+    left = max(0, rows - context.cursor.position)
+    left = left if limit is None else min(left, limit - count)
+    answer = Often(fields, more=left > 0, left=left)
+    return Page(count, left > 0, answer, frames), _text_bytes(columns)
 
 
 def _most_rows(dataset: Dataset) -> int:

@@ -298,6 +298,7 @@ def test_a_reading_without_a_limit_comes_in_pages_that_say_so(served, anna, monk
     scan(anna, rows=10)
     pages = [served.ask("anna", 1, "get", {}) for _ in range(3)]
     assert [page.result["more"] for page in pages] == [True, True, False]
+    assert [page.result["left"] for page in pages] == [6, 2, 0]
     assert [page.result["n"] for page in pages] == [4, 4, 2]
     assert anna.heard() == []
     anna.add([1.0], [1.0])
