@@ -141,15 +141,22 @@ def test_who_asks_again_at_once_keeps_no_other_from_being_heard(wait_until):
         client, worker = context.socket(zmq.DEALER), context.socket(zmq.PUSH)
         client.connect(port.endpoints.requests)
         worker.connect(port.endpoints.data)
-        for number in range(50):
-            client.send(b"%d" % number)
-            wait_until(lambda: port.poll(1.0).requests)
+
+        def data_came_beside_a_request():
+            client.send(b"again")
+            while not (events := port.poll(1.0)).requests:
+                pass
             (asked,) = port.receive_requests()
             assert port.reply(asked.identity, asked.frames)
-            assert client.recv() == b"%d" % number
+            assert client.recv() == b"again"
+            return events.data
+
+        assert not any(data_came_beside_a_request() for _ in range(50))
+        worker.send(b"row")
+        wait_until(data_came_beside_a_request)
+        assert [bytes(frame.buffer) for frame in port.receive_data(10, 1000)] == [b"row"]
         worker.send(b"row")
         wait_until(lambda: port.poll(1.0).data)
-        assert [bytes(frame.buffer) for frame in port.receive_data(10, 1000)] == [b"row"]
         port.wake()
-        assert port.poll(3600.0) == port.poll(0.0) == (False, False)
+        assert port.poll(3600.0, data=False) == port.poll(0.0, data=False) == (False, False)
         context.destroy(linger=0)
