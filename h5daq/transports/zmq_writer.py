@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import zmq
 
@@ -39,7 +40,8 @@ from h5daq.transports.zmq_sockets import (
 
 __all__ = ["WriterPort"]
 
-_REQUESTS_AT_ONCE = 256
+_REQUESTS_AT_ONCE, _REQUESTS_AT_LEAST = 256, 16
+_TURN_SECONDS = 3e-3
 _FEW = 4
 _LARGE_BYTES = 256 << 10
 _MORE = zmq.NOBLOCK | zmq.SNDMORE
@@ -74,6 +76,7 @@ class WriterPort(Closing):
         self._context: Context = zmq.Context()
         self._bell = Bell()
         self._replied, self._brisk = 0.0, False
+        self._most, self._taken, self._taken_at = _REQUESTS_AT_ONCE, 0, 0.0
         self._closed, self._locks = False, locks
         self._signals = SignalSocket(self._context, locks)
         self._door = None if locks is None else Door(self._context, locks, self._signals)
@@ -144,12 +147,20 @@ class WriterPort(Closing):
     def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
         requests: list[Asked] = []
-        try:
-            while len(requests) < _REQUESTS_AT_ONCE and self._has_more(len(requests)):
+        most = self._most_requests()
+        with suppress(zmq.Again):
+            while len(requests) < most and self._has_more(len(requests)):
                 requests.append(self._receive_request())
-        except zmq.Again:
-            return requests
+        self._taken, self._taken_at = len(requests), time.monotonic()
         return requests
+
+    def _most_requests(self) -> int:
+        """As many as are answered soon: answers go out when all that were taken are done."""
+        if self._taken >= self._most:
+            slow = time.monotonic() > self._taken_at + _TURN_SECONDS
+            self._most = self._most // 2 if slow else 2 * self._most
+            self._most = min(max(self._most, _REQUESTS_AT_LEAST), _REQUESTS_AT_ONCE)
+        return self._most
 
     def _has_more(self, taken: int) -> bool:
         # To ask costs a tenth of a vain try, which among many requests is one only.
