@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from h5daq.errors import ConfigError, RequestError, StorageError, VaultError, WireError
-from h5daq.flow.often import NotePacker, Often
+from h5daq.flow.often import NotePacker
 from h5daq.flow.packing import Buffer
 from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
 from h5daq.flow.requests import (
     ErrorCode,
     Request,
     encode_failure,
-    encode_reply,
 )
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.transports.base import Asked
@@ -134,7 +133,7 @@ class VaultDesk:
             self._routes[request.session] = asked.identity, asked.user
         try:
             outcome = self._answer(request)
-            reply = _packed(request.id, outcome)
+            reply = outcome.reply(request.id)
         except VaultError as error:
             reply = encode_failure(request.id, ErrorCode(error.code), str(error))
         except RequestError as error:
@@ -293,9 +292,3 @@ class VaultDesk:
         if self.trouble:
             log.warning("vault: %s. The next start brings the rest into the files.", self.trouble)
         self._live.close()
-
-
-def _packed(number: int, outcome: Outcome) -> list[Buffer]:
-    if isinstance(outcome.result, Often):
-        return outcome.result.reply(number, outcome.frames)
-    return encode_reply(number, outcome.result, outcome.frames)
