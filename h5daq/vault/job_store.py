@@ -20,17 +20,25 @@ from numpy.typing import NDArray
 
 from h5daq.errors import StorageError
 from h5daq.flow.batch import Batch
-from h5daq.flow.job_columns import JobColumns, JobVariable, job_columns, job_variable
+from h5daq.flow.job_columns import JobColumns, job_columns
 from h5daq.flow.recent import Piece
 from h5daq.flow.records import Noted
-from h5daq.flow.schema import TIME, Schema
+from h5daq.flow.schema import Schema
 from h5daq.storage.layouts.datavault_comments import Comment
 from h5daq.storage.layouts.datavault_head import DatasetHead
 from h5daq.storage.layouts.run_notes import FoundNotes
-from h5daq.storage.runs.columns import filler, joined
-from h5daq.storage.runs.contents import ColumnInfo, GroupInfo
+from h5daq.storage.runs.columns import joined
 from h5daq.storage.runs.job_files import JobFiles, Part
 from h5daq.storage.runs.rooms import Room, row_of_rooms, same_room
+from h5daq.vault.job_values import (
+    as_told,
+    info_of,
+    nothing_of,
+    to_chunk,
+    values_of,
+    variable_of,
+    whole,
+)
 
 __all__ = ["JobStore", "Recorder"]
 
@@ -165,7 +173,7 @@ class JobStore:
         infos = [part.info for part in self._parts if part.info is not None]
         self._schemas = {id(s.schema): s.schema for s in sources if isinstance(s, Piece)}.values()
         known = list(self._schemas) or self._said()
-        infos += [_info(self._files.group, schema) for schema in known]
+        infos += [info_of(self._files.group, schema) for schema in known]
         self._infos = list(joined(infos).values())
         sizes = [info.dtype.itemsize * math.prod(info.shape) for info in self._infos]
         self._row_bytes, self._widest = sum(sizes), max(sizes)
@@ -176,7 +184,7 @@ class JobStore:
         return [self.recorder.schema(self._files.group)] if self.recorder else []
 
     def _columns(self) -> JobColumns:
-        return job_columns(map(_variable, self._infos))
+        return job_columns(map(variable_of, self._infos))
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -191,7 +199,7 @@ class JobStore:
         at = max(0, bisect_right(self._stretches, start, key=lambda one: one.first) - 1)
         for one in self._stretches[at : at + 1]:
             if isinstance(one.source, Part) and start + most < one.first + one.rows:
-                return _to_chunk(start - one.first, most, one.source.chunk_rows)
+                return to_chunk(start - one.first, most, one.source.chunk_rows)
         return most
 
     def read_columns(self, start: int, stop: int) -> list[NDArray[Any]]:
@@ -222,9 +230,9 @@ class JobStore:
     def _read(self, start: int, stop: int) -> list[NDArray[Any]]:
         room = row_of_rooms((stop - start) * self._row_bytes)
         found = [list(columns) for columns in self._found(start, stop, room)]
-        parts = [[_nothing(info) for info in self._infos], *found]
+        parts = [[nothing_of(info) for info in self._infos], *found]
         return [
-            _as_told(_joined([part[k] for part in parts], info), info)
+            as_told(whole([part[k] for part in parts], info), info)
             for k, info in enumerate(self._infos)
         ]
 
@@ -264,7 +272,7 @@ class JobStore:
         for one, piece, batch in zip(chosen, pieces, batches, strict=True):
             rows = slice(max(0, start - one.first), min(one.rows, stop - one.first))
             values = dict(zip(piece.schema.labels, batch.columns, strict=True))
-            yield [_values(values.get(info.label), info, rows) for info in self._infos]
+            yield [values_of(values.get(info.label), info, rows) for info in self._infos]
 
     # -- notes -----------------------------------------------------------------------------------
 
@@ -289,68 +297,3 @@ class JobStore:
             )
         found.take(note for _, note in waiting if note.file not in self._lsns)
         return found
-
-
-def _to_chunk(start: int, most: int, chunk: int) -> int:
-    """Rows from `start` on up to the end of a chunk: not many more than `most`, or just that.
-
-    Examples
-    --------
-    >>> _to_chunk(0, 100, 30), _to_chunk(20, 100, 150), _to_chunk(20, 100, 1000)
-    (90, 130, 100)
-    """
-    end = (start + most) // chunk * chunk
-    end = end if end > start else (start // chunk + 1) * chunk
-    return end - start if end - start <= 2 * most else most
-
-
-def _variable(info: ColumnInfo) -> JobVariable:
-    if info.label == TIME:
-        # Files say "seconds since …", as CF has it.
-        return job_variable(TIME, info.dtype, (), "s" if info.dtype.kind == "f" else "")
-    return job_variable(info.label, info.dtype, info.shape, info.unit, info.description)
-
-
-def _info(group: str, schema: Schema) -> GroupInfo:
-    columns = {
-        column.label: ColumnInfo(
-            column.label, column.dtype, column.shape, column.unit, column.description
-        )
-        for column in schema.columns
-    }
-    return GroupInfo(group, 0, columns, {})
-
-
-def _nothing(info: ColumnInfo) -> NDArray[Any]:
-    return np.empty((0, *info.shape), info.dtype)
-
-
-def _values(given: Any, info: ColumnInfo, rows: slice) -> NDArray[Any]:
-    if given is None:
-        count = rows.stop - rows.start
-        return np.full((count, *info.shape), filler(info.dtype), info.dtype)
-    if not isinstance(given, list):
-        return np.asarray(given[rows])
-    texts = np.empty(rows.stop - rows.start, dtype=object)
-    texts[:] = given[rows]
-    return texts
-
-
-def _joined(parts: list[NDArray[Any]], info: ColumnInfo) -> NDArray[Any]:
-    found = [part for part in parts if len(part)] or parts[:1]
-    whole = found[0] if len(found) == 1 else np.concatenate(found)
-    return whole.astype(info.dtype, copy=False)
-
-
-def _as_told(values: NDArray[Any], info: ColumnInfo) -> NDArray[Any]:
-    """A column as `job_variable` describes it."""
-    if info.shape == (1,):
-        values = values.reshape(len(values))
-    if info.dtype.kind != "S":
-        return values
-    if info.shape:
-        flat = np.ascontiguousarray(values).view(np.uint8)
-        return flat.reshape(len(values), *info.shape, info.dtype.itemsize)
-    texts = np.empty(len(values), dtype=object)
-    texts[:] = [value.decode("utf-8", "replace") for value in values.tolist()]
-    return texts
