@@ -261,28 +261,6 @@ def test_r9_get_pages_and_starts_over(anna):
     assert len(anna.get(2, True)[0]) == 2
 
 
-@pytest.mark.parametrize("verb", ["get", "get_ex"])
-def test_contexts_that_read_the_same_rows_get_the_same_and_each_moves_on(served, anna, verb):
-    name = scan(anna, rows=3)
-    others = [served.client(f"reader{n}") for n in range(3)]
-    for other in others:
-        other("open", name=name)
-    for step in range(3):
-        pages = [other.get(verb=verb)[0].tolist() for other in others]
-        assert pages == [[[x, 2 * x] for x in ((0, 1, 2) if not step else (step + 9.0,))]] * 3
-        anna.add([step + 10.0], [2 * step + 20.0])
-
-
-def test_a_page_is_that_of_its_limit_and_of_its_beginning(served, anna, ben):
-    ben("open", name=scan(anna, rows=4))
-    carl = served.client("carl")
-    carl("open", name="00001 - scan")
-    for limit in (1, 2, None):
-        assert [len(who.get(limit)[0]) for who in (ben, carl)] == [limit or 1] * 2
-    assert [len(who.get(2, start_over=True)[0]) for who in (ben, carl)] == [2, 2]
-    assert [who.get()[0][:, 0].tolist() for who in (ben, carl)] == [[2.0, 3.0]] * 2
-
-
 def test_r11_to_r13_the_wrong_kind_of_get_names_the_right_one(anna):
     scan(anna, rows=1)
     assert anna.get(verb="get_ex")[0].shape == (1, 2)
@@ -316,6 +294,28 @@ def test_long_texts_come_in_smaller_pages(served, anna, monkeypatch):
         found += decode_columns(page.result, page.frames)[0]
         more = page.result["more"]
     assert found == texts
+
+
+@pytest.mark.parametrize("verb", ["get", "get_ex"])
+def test_contexts_that_read_the_same_rows_get_the_same_and_each_moves_on(served, anna, verb):
+    name = scan(anna, rows=3)
+    others = [served.client(f"reader{n}") for n in range(3)]
+    for other in others:
+        other("open", name=name)
+    for step in range(3):
+        pages = [other.get(verb=verb)[0].tolist() for other in others]
+        assert pages == [[[x, 2 * x] for x in ((0, 1, 2) if not step else (step + 9.0,))]] * 3
+        anna.add([step + 10.0], [2 * step + 20.0])
+
+
+def test_a_page_is_that_of_its_limit_and_of_its_beginning(served, anna, ben):
+    ben("open", name=scan(anna, rows=4))
+    carl = served.client("carl")
+    carl("open", name="00001 - scan")
+    for limit in (1, 2, None):
+        assert [len(who.get(limit)[0]) for who in (ben, carl)] == [limit or 1] * 2
+    assert [len(who.get(2, start_over=True)[0]) for who in (ben, carl)] == [2, 2]
+    assert [who.get()[0][:, 0].tolist() for who in (ben, carl)] == [[2.0, 3.0]] * 2
 
 
 def test_r15_to_r18_a_dataset_describes_itself(anna):
