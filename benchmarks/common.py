@@ -22,8 +22,8 @@ from h5daq.storage.writeback import WriteBehind
 MIB = 1 << 20
 
 
-def arguments(text: str | None, **defaults: float) -> argparse.Namespace:
-    """The script's options: one number each, with a default."""
+def arguments(text: str | None, **defaults: float | str) -> argparse.Namespace:
+    """The script's options: one number or word each, with a default."""
     parser = argparse.ArgumentParser(description=text)
     parser.add_argument("--directory", default=None, help="where to write (a real disk)")
     for name, default in defaults.items():

@@ -4,7 +4,9 @@ One client, whose dataset has eight columns of floats. Beside the single adds ru
 the same guarantee: ROUTER and DEALER, msgpack, one fdatasync before each reply. Beside the blocks
 stand a write and an fdatasync of the same bytes, beside the reading h5py on the same file. What is
 compared takes turns, in short stretches; the figures are medians, also of the ratios.
-``python -m benchmarks.vault [--adds 4000] [--rows 4000000] [--rounds 10] [--contexts 1000]``
+
+``python -m benchmarks.vault [--adds 4000] [--rows 4000000] [--rounds 10] [--contexts 1000]
+[--only adds,blocks,reading,jobs,contexts]``
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ import zmq
 import h5daq
 from benchmarks.common import arguments, rounds, scratch, show, verdict
 from benchmarks.vault_client import Client, writer
+from benchmarks.vault_job import read_job, read_job_h5py, record
 from benchmarks.vault_readers import readers
 from h5daq.flow.vaultwire import decode_columns, encode_columns
 
@@ -40,7 +44,8 @@ _BLOCKS = 8
 class Bare:
     """A bare loop that writes, syncs and replies; and who asks it."""
 
-    def __init__(self, folder: Path, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._context = context = zmq.Context[zmq.Socket[bytes]]()
         self._fd = os.open(folder / "bare-journal", os.O_CREAT | os.O_WRONLY)
         os.posix_fallocate(self._fd, 0, 64 << 20)
         os.fsync(self._fd)
@@ -74,6 +79,7 @@ class Bare:
         """Let the loop return."""
         self._dealer.send_multipart([msgpack.packb({"id": 0}), b""])
         self._thread.join()
+        self._context.destroy(linger=0)
         os.close(self._fd)
 
 
@@ -117,6 +123,7 @@ def raw_blocks(folder: Path, count: int, block: int) -> float:
 
 def read_all(client: Client, total: int) -> float:
     """Rows per second of the whole dataset, into an array; the next page is on its way."""
+    client("cd", path="")
     client("open", name=1)
     began = time.perf_counter()
     rows, done, more = np.empty((total, COLUMNS)), 0, True
@@ -167,12 +174,14 @@ def read_h5py(folder: Path) -> float:
     return rows / (time.perf_counter() - began)
 
 
-def measure_adds(client: Client, bare: Bare, endpoint: str, args: Any) -> Lines:
+def measure_adds(client: Client, folder: Path, endpoint: str, args: Any) -> Lines:
     """Single adds: one after the other, and many in flight."""
+    bare = Bare(folder)
     some = max(1, args.adds // args.rounds)
     one, raw, ratio = rounds(args.rounds, lambda: _beside(
         1 / adds_of(client, some, 0), 1 / bare.adds(some)
     ))  # fmt: skip
+    bare.end()
     many, plain = rounds(3, lambda: (1 / adds_of(client, args.adds, _WINDOW),
                                      add_plain(endpoint, args.adds)))  # fmt: skip
     return [
@@ -183,7 +192,7 @@ def measure_adds(client: Client, bare: Bare, endpoint: str, args: Any) -> Lines:
     ]  # fmt: skip
 
 
-def measure_blocks(client: Client, folder: Path, args: Any) -> Lines:
+def measure_blocks(client: Client, folder: Path, _endpoint: str, args: Any) -> Lines:
     """Blocks, waiting and not, beside the disk."""
     lines = []
     for block, window in ((1000, 0), (1000, _BLOCKS), (100_000, 0)):
@@ -199,6 +208,7 @@ def measure_blocks(client: Client, folder: Path, args: Any) -> Lines:
 
 def measure_reading(client: Client, folder: Path, endpoint: str, args: Any) -> Lines:
     """All rows over the socket, beside h5py."""
+    client("cd", path="")
     client("open", name=1, append=True)
     blocks_of(client, max(1, args.rows // 100_000), 100_000, 2)
     # Files have a reply later than the sockets: reading from them is what is compared.
@@ -214,28 +224,54 @@ def measure_reading(client: Client, folder: Path, endpoint: str, args: Any) -> L
     ]  # fmt: skip
 
 
+def measure_jobs(client: Client, folder: Path, _endpoint: str, args: Any) -> Lines:
+    """The same of a job."""
+    ours, raw, ratio = rounds(5, lambda: _beside(read_job(client), read_job_h5py(folder)))
+    beside = f"h5py {raw / 1e6:.2f}; ratio {verdict(ratio, 0.5)}"
+    return [(f"get of {job_rows(args):,} rows of a job", f"{ours / 1e6:.2f} M rows/s; {beside}")]
+
+
+def job_rows(args: Any) -> int:
+    """Rows of the job whose run is over."""
+    return max(10_000, args.rows // 40_000 * 10_000)
+
+
+def measure_contexts(client: Client, _folder: Path, endpoint: str, args: Any) -> Lines:
+    """Adds to a dataset at which many contexts look; a new one, so that they have it read soon."""
+    with readers(endpoint, int(args.contexts), make(client)) as told:
+        beside = 1 / adds_of(client, max(1, args.adds // 10), 0)
+        return [(f"adds, each answered, beside {args.contexts} contexts that get",
+                 f"{beside:,.0f}/s; {told()}")]  # fmt: skip
+
+
+def make(client: Client) -> str:
+    """A new dataset in the root, open in the client's context; its name."""
+    client("cd", path="")
+    made = client("new", name="scan", independents=[["x0", ""]],
+                  dependents=[[f"x{n}", "", ""] for n in range(1, COLUMNS)])  # fmt: skip
+    return str(made.result[1])
+
+
 def _beside(ours: float, raw: float) -> tuple[float, float, float]:
     return ours, raw, ours / raw
 
 
 def main() -> None:
     """Measure and print."""
-    args = arguments(__doc__, adds=4000, rows=4_000_000, rounds=10, contexts=1000)
-    with scratch(args.directory) as folder, writer(folder) as endpoint, zmq.Context() as context:
-        client, bare = Client(context, endpoint), Bare(folder, context)
-        client("new", name="scan", independents=[["x0", ""]],
-               dependents=[[f"x{n}", "", ""] for n in range(1, COLUMNS)])  # fmt: skip
-        lines = measure_adds(client, bare, endpoint, args)
-        lines += measure_blocks(client, folder, args)
-        lines += measure_reading(client, folder, endpoint, args)
-        client("open", name=1, append=True)
-        with readers(endpoint, int(args.contexts)) as told:
-            beside = 1 / adds_of(client, max(1, args.adds // 10), 0)
-            lines.append((f"adds, each answered, beside {args.contexts} contexts that get",
-                          f"{beside:,.0f}/s; {told()}"))  # fmt: skip
-        bare.end()
+    args = arguments(__doc__, adds=4000, rows=4_000_000, rounds=10, contexts=1000, only="")
+    parts = {"adds": measure_adds, "blocks": measure_blocks, "reading": measure_reading,
+             "jobs": measure_jobs, "contexts": measure_contexts}  # fmt: skip
+    chosen = args.only.split(",") if args.only else parts
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch(args.directory))
+        if "jobs" in chosen:
+            record(folder, job_rows(args))
+        endpoint, context = stack.enter_context(writer(folder)), zmq.Context()
+        client = Client(context, endpoint)
+        make(client)
+        for part in chosen:
+            show(f"the vault over its sockets: {part}", parts[part](client, folder, endpoint, args))
         context.destroy(linger=0)
-    show("the vault over its sockets", lines)
 
 
 if __name__ == "__main__":

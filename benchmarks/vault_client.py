@@ -14,7 +14,16 @@ from typing import Any
 import zmq
 
 from h5daq.flow.control import ControlDecoder, encode_control
-from h5daq.flow.requests import Failure, Note, Reply, Request, decode_answer, encode_request
+from h5daq.flow.requests import (
+    Answer,
+    Failure,
+    Note,
+    Reply,
+    Request,
+    decode_answer,
+    encode_request,
+)
+from h5daq.transports.zmq_sockets import content_of
 from h5daq.writer.settings import WriterSettings
 
 __all__ = ["Client", "writer"]
@@ -37,12 +46,16 @@ class Client:
         self._socket.send_multipart(encode_request(request))
 
     def receive(self) -> Reply:
-        answer = decode_answer(self._socket.recv_multipart())
+        answer = self._next()
         while isinstance(answer, Note):
-            answer = decode_answer(self._socket.recv_multipart())
+            answer = self._next()
         if isinstance(answer, Failure):
             raise answer.error()
         return answer
+
+    def _next(self) -> Answer:
+        parts = self._socket.recv_multipart(copy=False)
+        return decode_answer([content_of(part) for part in parts])
 
     def __call__(self, verb: str, frames: Any = (), **args: Any) -> Reply:
         self.send(verb, frames, **args)

@@ -1,7 +1,7 @@
 """Many contexts of the vault that each read what is new as soon as they are told, in a process.
 
-``python -m benchmarks.vault_readers ENDPOINT CONTEXTS`` says that it is ready, and at the end of
-its input how often they were told and read, and how far apart the contexts are. They are shared
+``python -m benchmarks.vault_readers ENDPOINT CONTEXTS NAME`` says that it is ready, and at the end
+of its input how often they were told and read, and how far apart the contexts are. They are shared
 among ten connections.
 """
 
@@ -24,9 +24,9 @@ _CONNECTIONS = 10
 
 
 @contextmanager
-def readers(endpoint: str, contexts: int) -> Iterator[Callable[[], str]]:
-    """Such a process; what is given ends it and tells what came of it."""
-    command = [sys.executable, "-m", "benchmarks.vault_readers", endpoint, str(contexts)]
+def readers(endpoint: str, contexts: int, name: str) -> Iterator[Callable[[], str]]:
+    """Such a process, with a dataset open; what is given ends it and tells what came of it."""
+    command = [sys.executable, "-m", "benchmarks.vault_readers", endpoint, str(contexts), name]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
@@ -57,12 +57,12 @@ class _Connection:
             encode_request(Request(self._number, verb, args, ctx, self._name))
         )
 
-    def begin(self, contexts: range) -> None:
+    def begin(self, contexts: range, name: str) -> None:
         """Have the dataset open in each context, read to its end, with a listener."""
         for ctx in contexts:
             self.reads[ctx] = 0
             self.ask(ctx, "context")
-            self.ask(ctx, "open", name=1)
+            self.ask(ctx, "open", name=name)
             self.ask(ctx, "signal", kind="data-available", mid=1)
             self._read_on(ctx)
 
@@ -88,12 +88,12 @@ class _Connection:
 
 def main() -> None:
     """Read until the input ends."""
-    endpoint, count = sys.argv[1], int(sys.argv[2])
+    endpoint, count, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     connections = [_Connection(context, endpoint, f"reader{k}") for k in range(_CONNECTIONS)]
     poller = zmq.Poller()
     for place, connection in enumerate(connections):
-        connection.begin(range(1, 1 + len(range(place, count, _CONNECTIONS))))
+        connection.begin(range(1, 1 + len(range(place, count, _CONNECTIONS))), name)
         poller.register(connection.socket, zmq.POLLIN)
     known = {connection.socket: connection for connection in connections}
     ended = threading.Event()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from h5daq.flow.packing import Buffer, check_size
+from h5daq.flow.packing import Buffer, check_size, number_at
 from h5daq.flow.requests import MAX_FRAMES, MAX_ID, Request, decode_request
 
 __all__ = ["RequestReader"]
@@ -19,9 +19,6 @@ _HEAD = b"\x86\xa1v\x01\xa2id"
 """A map of six, version 1, and then the number: how a request of h5daq's clients begins."""
 
 _AT = len(_HEAD)
-_WIDTHS = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
-"""Bytes of a number, by the first of them; below 128 it is the number itself."""
-
 _LONGEST = 512
 _MOST = 2048
 
@@ -64,9 +61,7 @@ def _parted(frames: Sequence[Buffer]) -> tuple[int, bytes | None]:
     head = frames[0]
     if not _AT < len(head) <= _LONGEST or head[:_AT] != _HEAD:
         return 0, None
-    mark = head[_AT]
-    end = _AT + (1 if mark < 0x80 else _WIDTHS.get(mark, _LONGEST))
-    number = mark if mark < 0x80 else int.from_bytes(head[_AT + 1 : end], "big")
-    if end >= len(head) or number >= MAX_ID:
+    number, end = number_at(head, _AT)
+    if not 0 <= number < MAX_ID or end >= len(head):
         return 0, None
     return number, bytes(head[end:])

@@ -22,7 +22,7 @@ with `resume` for what it may have missed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Generic, NamedTuple, TypeVar
@@ -54,7 +54,6 @@ class State(Enum):
 
 class _Event(Enum):
     ARM = auto()
-    NEWS = auto()
     UNREAD = auto()
     FAILED = auto()
     RESUME = auto()
@@ -67,7 +66,6 @@ _TELL = None
 
 _TABLE: dict[_Event, dict[State, State | None]] = {
     _Event.ARM: {_I: _A, _A: _A, _T: _A, _O: _A},
-    _Event.NEWS: {_I: _I, _A: _TELL, _T: _T, _O: _TELL},
     _Event.UNREAD: {_I: _TELL, _A: _TELL, _T: _TELL, _O: _TELL},
     _Event.FAILED: {_I: _I, _A: _A, _T: _O, _O: _O},
     _Event.RESUME: {_I: _I, _A: _A, _T: _TELL, _O: _TELL},
@@ -180,7 +178,7 @@ class Latch(Generic[C, D]):
             return []
         if kind is Kind.PARAMETERS:
             unread = False
-        return self._step(context, kind, _Event.UNREAD if unread else _Event.ARM)
+        return list(self._step(context, kind, _Event.UNREAD if unread else _Event.ARM))
 
     def leave(self, context: C) -> None:
         """The context has no dataset any more."""
@@ -206,10 +204,9 @@ class Latch(Generic[C, D]):
 
     def news(self, dataset: D, kind: Kind) -> list[Telling[C, D]]:
         """Something was added to the dataset; in one step, however much it was."""
-        ready = self._ready.get((dataset, kind))
-        if not ready:
-            return []
-        return [t for context in list(ready) for t in self._step(context, kind, _Event.NEWS)]
+        # Who waits for news is armed with a listener, or owed; nobody waits on after it.
+        ready = self._ready.pop((dataset, kind), ())
+        return [t for context in ready for t in self._tell(self._contexts[context], context, kind)]
 
     def failed(self, telling: Telling[C, D]) -> None:
         """A message could not be sent."""
@@ -239,19 +236,24 @@ class Latch(Generic[C, D]):
             self.leave(context)
             self._context(context).dataset = dataset
 
-    def _step(self, context: C, kind: Kind, event: _Event) -> list[Telling[C, D]]:
+    def _step(self, context: C, kind: Kind, event: _Event) -> Sequence[Telling[C, D]]:
         known = self._contexts[context]
         after = _TABLE[event][known.states[kind]]
         if after is not _TELL:
             known.states[kind] = after
             self._sort(context, kind)
-            return []
+            return ()
+        told = self._tell(known, context, kind)
+        self._sort(context, kind)
+        return told
+
+    def _tell(self, known: _Context[D], context: C, kind: Kind) -> Sequence[Telling[C, D]]:
+        """The message, if there is a listener; only then it spends the latch."""
         mid, dataset = known.mids.get(kind), known.dataset
         known.states[kind] = State.ARMED if mid is None else State.TOLD
-        self._sort(context, kind)
         if mid is None or dataset is None:
-            return []
-        return [Telling(context, kind, mid, dataset)]
+            return ()
+        return (Telling(context, kind, mid, dataset),)
 
     def _sort(self, context: C, kind: Kind) -> None:
         """Put the context among those that the next news is for, or take it out."""

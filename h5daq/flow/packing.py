@@ -17,7 +17,7 @@ import msgpack
 
 from h5daq.errors import WireError
 
-__all__ = ["MAX_MESSAGE_BYTES", "Buffer", "check_size", "pack", "read_map"]
+__all__ = ["MAX_MESSAGE_BYTES", "Buffer", "check_size", "number_at", "pack", "read_map"]
 
 Buffer = bytes | bytearray | memoryview
 """What a transport hands over."""
@@ -47,6 +47,7 @@ _SMALL_BYTES = MAX_LENGTH
 _NEVER_USED = 0xC1
 _SHORT_LIST = 0x90
 _LISTS = (0xDC, 0xDD)
+_WIDTHS = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
 _BIN_LENGTH_BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 
 T = TypeVar("T", list[Any], dict[str, Any])
@@ -73,6 +74,24 @@ def _plain(value: Any) -> Any:
     if tolist is None:
         raise TypeError(f"{type(value).__name__} has no form on the wire")
     return tolist()
+
+
+def number_at(message: Buffer, at: int) -> tuple[int, int]:
+    """The whole number of 0 or more that stands there, and where it ends; -1 if there is none.
+
+    Examples
+    --------
+    >>> number_at(msgpack.packb([5, 70_000]), 2)
+    (70000, 7)
+    """
+    mark = message[at]
+    if mark < 0x80:
+        return mark, at + 1
+    width = _WIDTHS.get(mark)
+    end = at + (width or 0)
+    if width is None or end > len(message):
+        return -1, at
+    return int.from_bytes(message[at + 1 : end], "big"), end
 
 
 def check_size(size: int) -> None:

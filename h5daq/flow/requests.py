@@ -18,7 +18,7 @@ from typing import Any
 import msgpack
 
 from h5daq.errors import NotAllowed, RequestError, TooManyRequests, WireError
-from h5daq.flow.packing import Buffer, check_size, pack, read_map
+from h5daq.flow.packing import Buffer, check_size, number_at, pack, read_map
 
 __all__ = [
     "Answer",
@@ -195,6 +195,9 @@ def decode_answer(frames: Sequence[Buffer]) -> Answer:
     WireError
         If they are none, each field of its type.
     """
+    done = _done(frames)
+    if done is not None:
+        return done
     head, rest = _open(frames)
     if "signal" in head:
         _need(isinstance(head["signal"], str), "signal")
@@ -211,6 +214,16 @@ def id_of(frames: Sequence[Buffer]) -> int | None:
         return _number(_open(frames)[0], "id")
     except WireError:
         return None
+
+
+def _done(frames: Sequence[Buffer]) -> Reply | None:
+    """The reply without a result, which is how most changes are answered."""
+    head = frames[0] if len(frames) == 1 else b""
+    if head[: len(_DONE_HEAD)] != _DONE_HEAD or head[-len(_DONE_END) :] != _DONE_END:
+        return None
+    number, end = number_at(head, len(_DONE_HEAD))
+    sound = 0 <= number < MAX_ID and end == len(head) - len(_DONE_END)
+    return Reply(number) if sound else None
 
 
 def _failure(head: dict[str, Any]) -> Failure:

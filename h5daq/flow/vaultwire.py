@@ -46,7 +46,8 @@ def encode_columns(
     columns : iterable of ndarray or of lists of str
         Each of shape (rows, …), all with the same number of rows. Texts may also be an array.
     copy : bool
-        False if they will not change any more: then a single one may be sent from where it lies.
+        False if they will not change any more: then a single one, or several that lie one after
+        the other in an array of bytes, are sent from where they lie.
 
     Returns
     -------
@@ -77,10 +78,35 @@ def encode_columns(
     fields = {"n": lengths.pop() if lengths else 0, "columns": [_spec(c) for c in given]}
     if texts:
         fields["text"] = texts
-    if not copy and len(arrays) == 1 and arrays[0].size and arrays[0].flags.c_contiguous:
-        return fields, [arrays[0].data.cast("B")]
-    frames: list[Buffer] = [b"".join(array.tobytes() for array in arrays)] if arrays else []
+    whole = None if copy or not arrays or not fields["n"] else _whole(arrays)
+    if whole is not None:
+        return fields, [whole]
+    frames: list[Buffer] = [b"".join(map(_bytes_of, arrays))] if arrays else []
     return fields, frames
+
+
+def _whole(arrays: Sequence[NDArray[Any]]) -> Buffer | None:
+    """The memory in which they lie one after the other; None if they don't."""
+    base = arrays[0].base
+    if not all(array.flags.c_contiguous and array.size for array in arrays):
+        return None
+    if len(arrays) == 1:
+        return _bytes_of(arrays[0])
+    if not isinstance(base, np.ndarray) or base.dtype != np.uint8 or base.ndim != 1:
+        return None
+    begin = end = arrays[0].ctypes.data - base.ctypes.data
+    for array in arrays:
+        if array.base is not base or array.ctypes.data - base.ctypes.data != end:
+            return None
+        end += array.nbytes
+    return base[begin:end].data
+
+
+def _bytes_of(array: NDArray[Any]) -> Buffer:
+    """The bytes of an array, where they lie if they lie in order."""
+    if array.flags.c_contiguous and array.size:
+        return array.reshape(-1).view(np.uint8).data
+    return array.tobytes()
 
 
 def decode_columns(

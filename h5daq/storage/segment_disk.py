@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from h5daq.storage.disk import Disk
+from h5daq.storage.links import names_of
 
 __all__ = ["Part", "SegmentDisk"]
 
@@ -46,7 +47,7 @@ class SegmentDisk(Disk):
 
     def vanished(self, fd: int) -> bool:
         """Whether the file was removed: it can be written and synced, and never be found again."""
-        return os.fstat(fd).st_nlink == 0
+        return names_of(fd) == 0
 
     def forget_cached(self, fd: int) -> None:
         """Let the next read come from the medium, not from memory.

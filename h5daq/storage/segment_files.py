@@ -86,8 +86,9 @@ class SegmentFiles:
         with _named("no new journal segment", path):
             fd = self._take(path)
             try:
-                self._prepare(fd)
+                primed = self._prepare(fd)
                 segment = self._segment(path, fd, head)
+                segment.primed = primed
                 segment.write(0, [frame])
             except OSError:
                 self._discard(path, fd)
@@ -236,13 +237,15 @@ class SegmentFiles:
             raise
         return spare.fd
 
-    def _prepare(self, fd: int) -> None:
+    def _prepare(self, fd: int) -> int:
+        """Give a file its length; how much of it was written before."""
         size = self.disk.size(fd)
         if size > self.segment_bytes:
             # It held an entry larger than a segment.
             self.disk.truncate(fd, self.segment_bytes)
         if size < self.reserved_bytes:
             self.disk.reserve(fd, self.reserved_bytes)
+        return min(size, self.segment_bytes)
 
     def _discard(self, path: Path, fd: int) -> None:
         self.disk.close(fd)

@@ -22,6 +22,7 @@ from h5daq.storage.writeback import WriteBehind
 __all__ = ["Block", "Segment", "failure"]
 
 _PAGE_BYTES = 4096
+_ZEROS = bytes(64 << 10)
 
 # Below it, blocks that follow each other become one: a sync per row must not make a block per row.
 _MERGE_BYTES = 64 << 10
@@ -84,6 +85,8 @@ class Segment:
         Bytes of entries in all segments before it.
     size : int
         Where the next entry goes: offset in the file.
+    primed : int
+        Up to which offset the file's blocks were written before, with whatever.
     dirty : bool
         Something was written since it was last synced.
     head_synced : bool
@@ -100,6 +103,7 @@ class Segment:
     behind_fd: int
     origin: int = 0
     size: int = 0
+    primed: int = 0
     blocks: list[Block] = field(default_factory=list)
     dirty: bool = False
     head_synced: bool = False
@@ -138,6 +142,18 @@ class Segment:
         """
         end = offset + sum(map(len, parts))
         self.disk.write_parts(self.fd, offset, [*parts, bytes(-end % _PAGE_BYTES)])
+
+    def prime(self, length: int, most: int) -> None:
+        """Write zeros where the next `length` bytes will go, up to the offset `most`.
+
+        The first sync of a stretch of a file has to bring down as well that the file has it. Not
+        to be called while anybody writes to the file.
+        """
+        begin = -(-self.size // _PAGE_BYTES) * _PAGE_BYTES
+        self.primed = min(begin + length, most)
+        if begin < self.primed:
+            pieces, rest = divmod(self.primed - begin, len(_ZEROS))
+            self.disk.write_parts(self.fd, begin, [*[_ZEROS] * pieces, _ZEROS[:rest]])
 
     def read(self, block: Block) -> Iterator[Entry]:
         """The entries of a block, from memory or from the file.
@@ -184,6 +200,7 @@ class Segment:
     def cut_back(self, offset: int, reserved: int) -> None:
         """Let nothing stand behind `offset`, and claim the space again up to `reserved` bytes."""
         self.disk.truncate(self.fd, offset)
+        self.primed = min(self.primed, offset)
         if reserved <= offset:
             return
         try:

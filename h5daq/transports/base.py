@@ -185,13 +185,13 @@ class ClientLink(_Closing, Protocol):
     def send(self, frames: Sequence[Buffer]) -> bool:
         """Hand over a request without waiting; False if there is no room."""
 
-    def receive(self, timeout: float) -> list[bytes] | None:
+    def receive(self, timeout: float) -> list[Buffer] | None:
         """The next answer or note; None after `timeout` seconds without one, or when woken."""
 
     def wake(self) -> None:
         """Make `receive` return early. From any thread."""
 
-    def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
+    def request(self, frames: Sequence[Buffer], timeout: float) -> list[Buffer]:
         """Send a request and wait for the answer with its id. Notes that come are kept.
 
         Raises
@@ -203,7 +203,7 @@ class ClientLink(_Closing, Protocol):
     def refusal(self) -> str:
         """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
 
-    def notes(self) -> list[list[bytes]]:
+    def notes(self) -> list[list[Buffer]]:
         """What came beside the answers, in order: notes to the client's contexts."""
 
 

@@ -26,7 +26,7 @@ class _Line(Protocol):
 
     def send(self, frames: Sequence[Buffer]) -> bool: ...
 
-    def receive(self, timeout: float) -> list[bytes] | None: ...
+    def receive(self, timeout: float) -> list[Buffer] | None: ...
 
 
 class Exchange:
@@ -34,10 +34,10 @@ class Exchange:
 
     def __init__(self, line: _Line) -> None:
         self._line = line
-        self._notes: deque[list[bytes]] = deque(maxlen=NOTES_KEPT)
+        self._notes: deque[list[Buffer]] = deque(maxlen=NOTES_KEPT)
         self.over = False
 
-    def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
+    def request(self, frames: Sequence[Buffer], timeout: float) -> list[Buffer]:
         """The frames of the answer that bears the request's id.
 
         Raises
@@ -59,7 +59,7 @@ class Exchange:
                 self._notes.append(answer)
         raise self._no_answer(timeout)
 
-    def notes(self) -> list[list[bytes]]:
+    def notes(self) -> list[list[Buffer]]:
         """What came beside the answers, and what has come since, in order."""
         while (note := self._line.receive(0.0)) is not None:
             if id_of(note) is None:

@@ -169,13 +169,13 @@ class MemoryClientLink(End):
             self._net.changed.notify_all()
             return True
 
-    def receive(self, timeout: float) -> list[bytes] | None:
+    def receive(self, timeout: float) -> list[Buffer] | None:
         """The next answer or note; None after `timeout` seconds without one, or when woken."""
         with self._net.changed:
             self._wait(timeout, lambda: bool(self.answers))
             return self.answers.popleft() if self.answers else None
 
-    def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
+    def request(self, frames: Sequence[Buffer], timeout: float) -> list[Buffer]:
         """Send a request and wait for the answer with its id. Notes that come are kept.
 
         Raises
@@ -189,7 +189,7 @@ class MemoryClientLink(End):
         """Why the writer lets nobody in: here it lets everybody in."""
         return ""
 
-    def notes(self) -> list[list[bytes]]:
+    def notes(self) -> list[list[Buffer]]:
         """What came beside the answers, in order: notes to the client's contexts."""
         return self._exchange.notes()
 

@@ -21,7 +21,7 @@ from h5daq.transports.base import REQUEST_QUEUE, Asked, Endpoints, Events, Frame
 
 __all__ = ["Answers", "End", "MemoryWriterPort", "Net"]
 
-Answers = deque[list[bytes]]
+Answers = deque[list[Buffer]]
 """What waits for a client."""
 
 T = TypeVar("T")

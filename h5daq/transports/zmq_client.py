@@ -17,7 +17,7 @@ from h5daq.transports.locks import ClientKeys
 from h5daq.transports.wake import Bell
 from h5daq.transports.zmq_curve import show
 from h5daq.transports.zmq_handshakes import Handshakes
-from h5daq.transports.zmq_sockets import Context, connect, make_socket, milliseconds
+from h5daq.transports.zmq_sockets import Context, connect, content_of, make_socket, milliseconds
 from h5daq.transports.zmq_subscription import AnxiousSubscription
 
 __all__ = ["ClientLink", "SubscriberLink"]
@@ -64,13 +64,13 @@ class ClientLink(Closing):
             return False
         return True
 
-    def receive(self, timeout: float) -> list[bytes] | None:
+    def receive(self, timeout: float) -> list[Buffer] | None:
         """The next answer or note; None after `timeout` seconds without one, or when woken."""
         ready = dict(self._poller.poll(milliseconds(timeout)))
         if self._bell.fileno() in ready:
             self._bell.hear()
         if self._socket in ready:
-            return self._socket.recv_multipart()
+            return [content_of(part) for part in self._socket.recv_multipart(copy=False)]
         if not ready:
             self._handshakes.again()
         return None
@@ -79,7 +79,7 @@ class ClientLink(Closing):
         """Make `receive` return early. From any thread."""
         self._bell.ring()
 
-    def request(self, frames: Sequence[Buffer], timeout: float) -> list[bytes]:
+    def request(self, frames: Sequence[Buffer], timeout: float) -> list[Buffer]:
         """Send a request and wait for the answer with its id. Notes that come are kept.
 
         Raises
@@ -98,7 +98,7 @@ class ClientLink(Closing):
         """Why the writer lets nobody in by these keys, as far as can be known; else empty."""
         return self._handshakes.refusal(sure=sure)
 
-    def notes(self) -> list[list[bytes]]:
+    def notes(self) -> list[list[Buffer]]:
         """What came beside the answers, in order: notes to the client's contexts."""
         return self._exchange.notes()
 

@@ -21,9 +21,18 @@ from pathlib import Path
 import zmq
 
 from h5daq.errors import ConfigError
-from h5daq.flow.packing import MAX_MESSAGE_BYTES
+from h5daq.flow.packing import MAX_MESSAGE_BYTES, Buffer
 
-__all__ = ["Context", "Socket", "bind", "connect", "has_come", "make_socket", "milliseconds"]
+__all__ = [
+    "Context",
+    "Socket",
+    "bind",
+    "connect",
+    "content_of",
+    "has_come",
+    "make_socket",
+    "milliseconds",
+]
 
 Socket = zmq.SyncSocket
 Context = zmq.SyncContext
@@ -41,6 +50,7 @@ _UNACKNOWLEDGED_MS = 10_000
 # ZeroMQ closes the connection on what is larger, and tells nobody. So it takes somewhat more than
 # anybody may send: a message up to this size is refused here, counted and logged.
 _MAX_FRAME_BYTES = 2 * MAX_MESSAGE_BYTES
+_COPIED_BYTES = 32 << 10
 
 
 def make_socket(context: Context, kind: int, *, send: int, receive: int) -> Socket:
@@ -100,6 +110,11 @@ def has_come(socket: Socket) -> bool:
     """Whether there is a message to read."""
     # Plain numbers: an operation on ZeroMQ's own flags makes a new flag, by five calls of Python's.
     return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
+
+
+def content_of(part: zmq.Frame) -> Buffer:
+    """The bytes of a frame; what is large stays where it is."""
+    return part.bytes if len(part) < _COPIED_BYTES else part.buffer
 
 
 def milliseconds(seconds: float) -> int:

@@ -6,7 +6,11 @@ three let in only who shows a key that is on the list, and each message says who
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import zmq
 
@@ -25,15 +29,27 @@ from h5daq.transports.locks import Locks
 from h5daq.transports.wake import Bell
 from h5daq.transports.zmq_curve import Door, lock, user_of
 from h5daq.transports.zmq_signals import SignalSocket
-from h5daq.transports.zmq_sockets import Context, Socket, bind, make_socket, milliseconds
+from h5daq.transports.zmq_sockets import (
+    Context,
+    Socket,
+    bind,
+    content_of,
+    make_socket,
+    milliseconds,
+)
 
 __all__ = ["WriterPort"]
 
-_REQUESTS_AT_ONCE = 256
+_REQUESTS_AT_ONCE, _REQUESTS_AT_LEAST = 256, 16
+_TURN_SECONDS = 3e-3
 _FEW = 4
 _LARGE_BYTES = 256 << 10
-_COPIED_BYTES = 32 << 10
 _MORE = zmq.NOBLOCK | zmq.SNDMORE
+_POLLIN = int(zmq.POLLIN)
+
+_BRISK_SECONDS = 200e-6
+"""A client that asks again within this time after its answer is waited for awake, as long as it
+does: it is one that does nothing but wait for answers."""
 
 
 class WriterPort(Closing):
@@ -59,6 +75,8 @@ class WriterPort(Closing):
     ) -> None:
         self._context: Context = zmq.Context()
         self._bell = Bell()
+        self._replied, self._brisk = 0.0, False
+        self._most, self._taken, self._taken_at = _REQUESTS_AT_ONCE, 0, 0.0
         self._closed, self._locks = False, locks
         self._signals = SignalSocket(self._context, locks)
         self._door = None if locks is None else Door(self._context, locks, self._signals)
@@ -85,11 +103,29 @@ class WriterPort(Closing):
 
         Without `data` the workers' messages are left where they are.
         """
-        poller = self._poller if data else self._requests_only
+        if self._brisk and self._listen(min(timeout, _BRISK_SECONDS)):
+            events = Events(data and _readable(self._pull), requests=True)
+        else:
+            events = self._wait(timeout, self._poller if data else self._requests_only)
+        soon = time.monotonic() < self._replied + _BRISK_SECONDS
+        self._brisk = soon and events.requests and not events.data
+        return events
+
+    def _wait(self, timeout: float, poller: zmq.Poller) -> Events:
         ready = dict(poller.poll(milliseconds(timeout)))
         if self._bell.fileno() in ready:
             self._bell.hear()
         return Events(self._pull in ready, self._router in ready)
+
+    def _listen(self, seconds: float) -> bool:
+        """Wait for a request without sleeping: to be woken takes longer than to answer one."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if _readable(self._router):
+                return True
+            # Where there is but one core, the client needs it.
+            _give_way()
+        return False
 
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:
         """Messages of workers that have come, without waiting, up to either limit."""
@@ -111,16 +147,24 @@ class WriterPort(Closing):
     def receive_requests(self) -> list[Asked]:
         """Requests that have come, without waiting: whose they are, and their frames."""
         requests: list[Asked] = []
-        try:
-            while len(requests) < _REQUESTS_AT_ONCE and self._has_more(len(requests)):
+        most = self._most_requests()
+        with suppress(zmq.Again):
+            while len(requests) < most and self._has_more(len(requests)):
                 requests.append(self._receive_request())
-        except zmq.Again:
-            return requests
+        self._taken, self._taken_at = len(requests), time.monotonic()
         return requests
+
+    def _most_requests(self) -> int:
+        """As many as are answered soon: answers go out when all that were taken are done."""
+        if self._taken >= self._most:
+            slow = time.monotonic() > self._taken_at + _TURN_SECONDS
+            self._most = self._most // 2 if slow else 2 * self._most
+            self._most = min(max(self._most, _REQUESTS_AT_LEAST), _REQUESTS_AT_ONCE)
+        return self._most
 
     def _has_more(self, taken: int) -> bool:
         # To ask costs a tenth of a vain try, which among many requests is one only.
-        return taken >= _FEW or bool(int(self._router.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+        return taken >= _FEW or _readable(self._router)
 
     def _receive_request(self) -> Asked:
         receive = self._router.recv
@@ -130,7 +174,7 @@ class WriterPort(Closing):
             part = receive(zmq.NOBLOCK, copy=False)
             parts.append(part)
         user = user_of(parts[0]) if self._locks is not None and parts else ""
-        return Asked(identity.bytes, [_content(part) for part in parts], user)
+        return Asked(identity.bytes, [content_of(part) for part in parts], user)
 
     def reply(self, identity: bytes, frames: Sequence[Buffer]) -> bool:
         """Send to one client without waiting; False if it is gone or does not read."""
@@ -145,6 +189,7 @@ class WriterPort(Closing):
             if error.errno in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 return False
             raise
+        self._replied = time.monotonic()
         return True
 
     def publish(self, topic: bytes, payload: bytes) -> None:
@@ -186,6 +231,10 @@ class WriterPort(Closing):
         return socket
 
 
-def _content(part: zmq.Frame) -> Buffer:
-    """The bytes of a frame; what is large stays where it is."""
-    return part.bytes if len(part) < _COPIED_BYTES else part.buffer
+def _readable(socket: Socket) -> bool:
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
+
+
+def _give_way() -> None:
+    if sys.platform != "win32":
+        os.sched_yield()

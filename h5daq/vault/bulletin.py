@@ -7,8 +7,8 @@ its reply, when the change is committed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,7 @@ Signal = tuple[str, str, dict[str, Any]]
 """Kind, path and fields of what everybody is told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A note for a context; with what the latch is to hear of if it can't be sent."""
 
     context: ContextKey
@@ -136,11 +135,14 @@ class Bulletin:
         fields = {"path": place, "rows": rows, "total": total, "last_time": now, "last": last}
         self._signals.append((Kind.DATA.value, place, fields))
 
-    def tell(self, tellings: list[Telling[ContextKey, DatasetKey]]) -> None:
+    def tell(self, tellings: Sequence[Telling[ContextKey, DatasetKey]]) -> None:
         """Notes that the latch asks for."""
+        dataset: DatasetKey | None = None
+        payload: dict[str, Any] = {}
         for telling in tellings:
-            path, name = telling.dataset
-            payload = {"path": list(path), "name": name}
+            if telling.dataset is not dataset:
+                dataset = telling.dataset
+                payload = {"path": list(dataset[0]), "name": dataset[1]}
             note = Note(telling.context[1], telling.kind.value, telling.mid, payload)
             self._told.append(Told(telling.context, note, telling))
 

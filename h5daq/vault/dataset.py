@@ -23,8 +23,9 @@ from h5daq.flow.records import NoteRecord, VaultRecord
 from h5daq.flow.variables import check_text
 from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.storage.layouts.datavault_comments import Comment
-from h5daq.vault.described import Cursor, Described, end_of_page
+from h5daq.vault.described import Cursor, Described, Store, end_of_page
 from h5daq.vault.labrad import to_data_url
+from h5daq.vault.pages import Pages
 from h5daq.vault.rows import floats, from_columns, from_floats, from_rows
 
 __all__ = ["Cursor", "Dataset"]
@@ -42,10 +43,19 @@ class Dataset(Described):
         Its full name, with the number.
     store : Store
         A `VaultFile` to write to, or a reader.
+
+    Attributes
+    ----------
+    pages : Pages
+        What was read of it lately.
     """
 
     page_bytes: int | None = None
     """Most bytes of rows in one reply, where it is less than for others."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        super().__init__(name, store)
+        self.pages = Pages()
 
     def page_rows(self, _start: int, most: int) -> int:
         """Rows of a page that begins at row `start` and has at most `most`."""

@@ -100,8 +100,10 @@ class JobDataset(Dataset):
                 f"job {self.name!r} has other columns than single numbers of up to 32 bits and "
                 "floats: use get_ex"
             )
-        columns = self.fields(cursor, limit)
-        return np.stack([np.asarray(one, np.float64) for one in columns], axis=1)
+        stop = end_of_page(cursor.position, limit, self.rows)
+        table = self._store.read_table(cursor.position, stop)
+        cursor.position += len(table)
+        return table
 
     def get_ex(
         self, cursor: Cursor, limit: int | None = None, start_over: bool = False

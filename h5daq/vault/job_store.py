@@ -8,31 +8,42 @@ goes back to an earlier file, so a position in it stays right over checkpoints a
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.errors import StorageError
 from h5daq.flow.batch import Batch
-from h5daq.flow.job_columns import JobColumns, JobVariable, job_columns, job_variable
+from h5daq.flow.job_columns import JobColumns, job_columns
 from h5daq.flow.recent import Piece
 from h5daq.flow.records import Noted
-from h5daq.flow.schema import TIME, Schema
+from h5daq.flow.schema import Schema
 from h5daq.storage.layouts.datavault_comments import Comment
 from h5daq.storage.layouts.datavault_head import DatasetHead
 from h5daq.storage.layouts.run_notes import FoundNotes
-from h5daq.storage.runs.columns import filler, joined
-from h5daq.storage.runs.contents import ColumnInfo, GroupInfo
+from h5daq.storage.runs.columns import joined
 from h5daq.storage.runs.job_files import JobFiles, Part
+from h5daq.storage.runs.rooms import Room, row_of_rooms, same_room
+from h5daq.vault.job_values import (
+    as_told,
+    info_of,
+    nothing_of,
+    to_chunk,
+    values_of,
+    variable_of,
+    whole,
+)
 
 __all__ = ["JobStore", "Recorder"]
 
 _TRIES = 4
+T = TypeVar("T")
 VERSION = (2, 0, 0)
 """What the dataset of a job says of itself: the guide's number of an extended one."""
 
@@ -162,8 +173,10 @@ class JobStore:
         infos = [part.info for part in self._parts if part.info is not None]
         self._schemas = {id(s.schema): s.schema for s in sources if isinstance(s, Piece)}.values()
         known = list(self._schemas) or self._said()
-        infos += [_info(self._files.group, schema) for schema in known]
+        infos += [info_of(self._files.group, schema) for schema in known]
         self._infos = list(joined(infos).values())
+        sizes = [info.dtype.itemsize * math.prod(info.shape) for info in self._infos]
+        self._row_bytes, self._widest = sum(sizes), max(sizes)
         self.head = DatasetHead(self._name, self._columns(), extended=True, version=VERSION)
 
     def _said(self) -> list[Schema]:
@@ -171,7 +184,7 @@ class JobStore:
         return [self.recorder.schema(self._files.group)] if self.recorder else []
 
     def _columns(self) -> JobColumns:
-        return job_columns(map(_variable, self._infos))
+        return job_columns(map(variable_of, self._infos))
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -186,18 +199,16 @@ class JobStore:
         at = max(0, bisect_right(self._stretches, start, key=lambda one: one.first) - 1)
         for one in self._stretches[at : at + 1]:
             if isinstance(one.source, Part) and start + most < one.first + one.rows:
-                return _to_chunk(start - one.first, most, one.source.chunk_rows)
+                return to_chunk(start - one.first, most, one.source.chunk_rows)
         return most
 
     def read_columns(self, start: int, stop: int) -> list[NDArray[Any]]:
         """Rows ``start … stop-1``, or fewer, by column, each of shape (rows, …)."""
-        for _ in range(_TRIES):
-            try:
-                return self._read(start, stop)
-            except StorageError:
-                # A checkpoint may have come between, or a file got its last name.
-                self._look(fresh=True)
-        return self._read(start, stop)
+        return self._again(lambda: self._read(start, stop))
+
+    def read_table(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The same side by side as floats, of shape (rows, columns); for columns that are plain."""
+        return self._again(lambda: self._read_table(start, stop))
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """The same as an array of `Columns.dtype`."""
@@ -207,28 +218,50 @@ class JobStore:
             rows[f"f{k}"] = values
         return rows
 
+    def _again(self, read: Callable[[], T]) -> T:
+        for _ in range(_TRIES):
+            try:
+                return read()
+            except StorageError:
+                # A checkpoint may have come between, or a file got its last name.
+                self._look(fresh=True)
+        return read()
+
     def _read(self, start: int, stop: int) -> list[NDArray[Any]]:
-        parts = [_nothing(info) for info in self._infos], *self._found(start, stop)
+        room = row_of_rooms((stop - start) * self._row_bytes)
+        found = [list(columns) for columns in self._found(start, stop, room)]
+        parts = [[nothing_of(info) for info in self._infos], *found]
         return [
-            _as_told(_joined([part[k] for part in parts], info), info)
+            as_told(whole([part[k] for part in parts], info), info)
             for k, info in enumerate(self._infos)
         ]
 
-    def _found(self, start: int, stop: int) -> Iterable[list[NDArray[Any]]]:
+    def _read_table(self, start: int, stop: int) -> NDArray[np.float64]:
+        rows = max(0, stop - start)
+        table, done = np.empty((rows, len(self._infos))), 0
+        for columns in self._found(start, stop, same_room(rows * self._widest)):
+            for k, values in enumerate(columns):
+                table[done : done + len(values), k] = values.reshape(len(values))
+            done += len(values)
+        return table[:done]
+
+    def _found(self, start: int, stop: int, room: Room) -> Iterable[Iterable[NDArray[Any]]]:
         first = max(0, bisect_right(self._stretches, start, key=lambda one: one.first) - 1)
         last = bisect_right(self._stretches, stop - 1, key=lambda one: one.first)
         chosen = self._stretches[first:last] if stop > start else []
         for is_part, several in groupby(chosen, lambda one: isinstance(one.source, Part)):
-            read = self._from_files if is_part else self._from_journal
-            yield from read(list(several), start, stop)
+            if is_part:
+                yield from self._from_files(list(several), start, stop, room)
+            else:
+                yield from self._from_journal(list(several), start, stop)
 
     def _from_files(
-        self, stretches: list[_Stretch], start: int, stop: int
-    ) -> Iterable[list[NDArray[Any]]]:
+        self, stretches: list[_Stretch], start: int, stop: int, room: Room
+    ) -> Iterable[Iterable[NDArray[Any]]]:
         for one in stretches:
             low, high = max(0, start - one.first), min(one.rows, stop - one.first)
             if isinstance(one.source, Part) and low < high:
-                yield self._files.read(one.source, self._infos, low, high)
+                yield self._files.read(one.source, self._infos, low, high, room)
 
     def _from_journal(
         self, stretches: list[_Stretch], start: int, stop: int
@@ -239,7 +272,7 @@ class JobStore:
         for one, piece, batch in zip(chosen, pieces, batches, strict=True):
             rows = slice(max(0, start - one.first), min(one.rows, stop - one.first))
             values = dict(zip(piece.schema.labels, batch.columns, strict=True))
-            yield [_values(values.get(info.label), info, rows) for info in self._infos]
+            yield [values_of(values.get(info.label), info, rows) for info in self._infos]
 
     # -- notes -----------------------------------------------------------------------------------
 
@@ -264,68 +297,3 @@ class JobStore:
             )
         found.take(note for _, note in waiting if note.file not in self._lsns)
         return found
-
-
-def _to_chunk(start: int, most: int, chunk: int) -> int:
-    """Rows from `start` on up to the end of a chunk: not many more than `most`, or just that.
-
-    Examples
-    --------
-    >>> _to_chunk(0, 100, 30), _to_chunk(20, 100, 150), _to_chunk(20, 100, 1000)
-    (90, 130, 100)
-    """
-    end = (start + most) // chunk * chunk
-    end = end if end > start else (start // chunk + 1) * chunk
-    return end - start if end - start <= 2 * most else most
-
-
-def _variable(info: ColumnInfo) -> JobVariable:
-    if info.label == TIME:
-        # Files say "seconds since …", as CF has it.
-        return job_variable(TIME, info.dtype, (), "s" if info.dtype.kind == "f" else "")
-    return job_variable(info.label, info.dtype, info.shape, info.unit, info.description)
-
-
-def _info(group: str, schema: Schema) -> GroupInfo:
-    columns = {
-        column.label: ColumnInfo(
-            column.label, column.dtype, column.shape, column.unit, column.description
-        )
-        for column in schema.columns
-    }
-    return GroupInfo(group, 0, columns, {})
-
-
-def _nothing(info: ColumnInfo) -> NDArray[Any]:
-    return np.empty((0, *info.shape), info.dtype)
-
-
-def _values(given: Any, info: ColumnInfo, rows: slice) -> NDArray[Any]:
-    if given is None:
-        count = rows.stop - rows.start
-        return np.full((count, *info.shape), filler(info.dtype), info.dtype)
-    if not isinstance(given, list):
-        return np.asarray(given[rows])
-    texts = np.empty(rows.stop - rows.start, dtype=object)
-    texts[:] = given[rows]
-    return texts
-
-
-def _joined(parts: list[NDArray[Any]], info: ColumnInfo) -> NDArray[Any]:
-    found = [part for part in parts if len(part)] or parts[:1]
-    whole = found[0] if len(found) == 1 else np.concatenate(found)
-    return whole.astype(info.dtype, copy=False)
-
-
-def _as_told(values: NDArray[Any], info: ColumnInfo) -> NDArray[Any]:
-    """A column as `job_variable` describes it."""
-    if info.shape == (1,):
-        values = values.reshape(len(values))
-    if info.dtype.kind != "S":
-        return values
-    if info.shape:
-        flat = np.ascontiguousarray(values).view(np.uint8)
-        return flat.reshape(len(values), *info.shape, info.dtype.itemsize)
-    texts = np.empty(len(values), dtype=object)
-    texts[:] = [value.decode("utf-8", "replace") for value in values.tolist()]
-    return texts

@@ -7,11 +7,12 @@ latch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from h5daq.errors import BadParameter
 from h5daq.flow.latch import Kind
+from h5daq.flow.often import Often
 from h5daq.flow.packing import Buffer
 from h5daq.flow.vaultwire import MAX_PAGE_BYTES, encode_columns
 from h5daq.vault.arguments import Args, flag, text, whole
@@ -20,6 +21,7 @@ from h5daq.vault.contexts import Context
 from h5daq.vault.dataset import Dataset
 from h5daq.vault.labrad import DATA_URL, to_data_url
 from h5daq.vault.legacy import parameter_value
+from h5daq.vault.pages import Page
 
 __all__ = ["Reading"]
 
@@ -30,7 +32,8 @@ waiting, or to take memory anew for each."""
 _TEXT_ROWS = 4096
 """Most rows in a reply where there are texts: a message's lists are limited."""
 
-Answer = tuple[Any, list[Buffer]]
+Answer = tuple[Any, Sequence[Buffer]]
+Read = Callable[[int, bool], list[Any]]
 
 
 class Reading:
@@ -63,40 +66,37 @@ class Reading:
     # -- rows ------------------------------------------------------------------------------------
 
     def _get(self, context: Context, dataset: Dataset, args: Args) -> Answer:
-        return self._page(context, dataset, args, lambda limit, over: [
+        return self._page("get", context, dataset, args, lambda limit, over: [
             dataset.get(context.cursor, limit, over)
         ])  # fmt: skip
 
     def _get_ex(self, context: Context, dataset: Dataset, args: Args) -> Answer:
-        return self._page(context, dataset, args, lambda limit, over: dataset.fields(
+        return self._page("get_ex", context, dataset, args, lambda limit, over: dataset.fields(
             context.cursor, limit, over
         ))  # fmt: skip
 
     def _get_ex_t(self, context: Context, dataset: Dataset, args: Args) -> Answer:
-        return self._page(context, dataset, args, lambda limit, over: list(
+        return self._page("get_ex_t", context, dataset, args, lambda limit, over: list(
             dataset.get_ex_t(context.cursor, limit, over)
         ))  # fmt: skip
 
     def _page(
-        self,
-        context: Context,
-        dataset: Dataset,
-        args: Args,
-        read: Callable[[int, bool], list[Any]],
+        self, verb: str, context: Context, dataset: Dataset, args: Args, read: Read
     ) -> Answer:
         limit, over = whole(args, "limit"), flag(args, "start_over")
-        start = 0 if over else context.cursor.position
-        most = dataset.page_rows(start, _most_rows(dataset))
-        columns = read(most if limit is None else min(limit, most), over)
-        while (rows := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
-            context.cursor.position -= rows
-            columns = read(rows // 2, False)
-        fields, frames = encode_columns(columns, copy=False)
-        more = dataset.unread(context.cursor) and (limit is None or rows < limit)
-        if not more:
-            unread = dataset.unread(context.cursor)
+        cursor, rows = context.cursor, dataset.rows
+        what = verb, 0 if over else cursor.position, limit
+        dataset.pages.look(rows, dataset.store.head)
+        page = dataset.pages.find(what)
+        if page is None:
+            page, text_bytes = _read(context, dataset, rows, read, limit, over)
+            dataset.pages.keep(what, page, text_bytes)
+        else:
+            cursor.position = what[1] + page.rows
+        if not page.more:
+            unread = cursor.position < rows
             self._bulletin.tell(self._bulletin.latch.read(context.key, Kind.DATA, unread))
-        return {**fields, "more": more}, frames
+        return page.fields, page.frames
 
     # -- comments and parameters -----------------------------------------------------------------
 
@@ -122,6 +122,26 @@ class Reading:
             if known == name or (not exact and known.lower() == name.lower()):
                 return _url(value)
         raise BadParameter(f"dataset {dataset.name!r} has no parameter {name!r}")
+
+
+def _read(
+    context: Context, dataset: Dataset, rows: int, read: Read, limit: int | None, over: bool
+) -> tuple[Page, int]:
+    """The page that begins where the context stands, and the bytes of its texts.
+
+    The dataset had `rows` rows when it was looked at last.
+    """
+    start = 0 if over else context.cursor.position
+    most = dataset.page_rows(start, _most_rows(dataset))
+    columns = read(most if limit is None else min(limit, most), over)
+    while (count := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
+        context.cursor.position -= count
+        columns = read(count // 2, False)
+    fields, frames = encode_columns(columns, copy=False)
+    left = max(0, rows - context.cursor.position)
+    left = left if limit is None else min(left, limit - count)
+    answer = Often(fields, more=left > 0, left=left)
+    return Page(count, left > 0, answer, frames), _text_bytes(columns)
 
 
 def _most_rows(dataset: Dataset) -> int:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from h5daq.errors import BadArgument, NoDataset, RequestError
 from h5daq.flow.answered import Answered
 from h5daq.flow.latch import Kind
+from h5daq.flow.often import Often
 from h5daq.flow.packing import Buffer
-from h5daq.flow.requests import ErrorCode, Request
+from h5daq.flow.requests import ErrorCode, Request, encode_reply
 from h5daq.vault.arguments import Args, flag, number, seconds, text, texts, whole
 from h5daq.vault.bulletin import DIRECTORY_KINDS, Bulletin, Signal, Told
 from h5daq.vault.changing import Append, Changing
@@ -47,6 +48,12 @@ class Outcome(NamedTuple):
     frames: Sequence[Buffer] = ()
     told: Sequence[Told] = ()
     signals: Sequence[Signal] = ()
+
+    def reply(self, number: int) -> list[Buffer]:
+        """The answer to the request of that number, as frames; raises `WireError`."""
+        if isinstance(self.result, Often):
+            return self.result.reply(number, self.frames)
+        return encode_reply(number, self.result, self.frames)
 
 
 class Service:
@@ -131,7 +138,9 @@ class Service:
         if told.telling is not None:
             self.bulletin.latch.failed(told.telling)
 
-    def _perform(self, context: Context, request: Request, now: float) -> tuple[Any, list[Buffer]]:
+    def _perform(
+        self, context: Context, request: Request, now: float
+    ) -> tuple[Any, Sequence[Buffer]]:
         verb = request.verb
         if verb == "cd":
             return self._cd(context, request, now), []

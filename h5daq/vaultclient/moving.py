@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.flow.vaultwire import Field, decode_columns, encode_columns
+from h5daq.vaultclient.gathered import Gathered
 from h5daq.vaultclient.line import Line
 from h5daq.vaultclient.pipeline import Pipeline
 from h5daq.vaultclient.place import Place
@@ -23,7 +24,6 @@ from h5daq.vaultclient.rows import (
     from_columns,
     from_floats,
     from_rows,
-    joined,
     pages,
     structured,
 )
@@ -151,13 +151,20 @@ class Rows:
         return tuple(map(as_array, self._read("get_ex_t", limit, start_over)))
 
     def _read(self, verb: str, limit: int | None, start_over: bool) -> list[Field]:
-        passing = partial(self._page, "get_ex")
+        gathered = Gathered()
         with self._line.turn():
-            ask = partial(self._page, verb)
-            found = self._place.rows.read(ask, limit, start_over, passing=passing)
-        return joined(found)
+            ask, passing = partial(self._page, verb, gathered), partial(self._page, "get_ex", None)
+            self._place.rows.read(ask, limit, start_over, passing=passing)
+        return gathered.columns()
 
-    def _page(self, verb: str, limit: int | None, start_over: bool) -> Page[list[Field]]:
+    def _page(
+        self, verb: str, gathered: Gathered | None, limit: int | None, start_over: bool
+    ) -> Page[None]:
         answer = self._line.ask(verb, {"limit": limit, "start_over": start_over})
-        columns = decode_columns(answer.result, answer.frames)
-        return Page(columns, answer.result["n"], answer.result.get("more") is True, answer.once)
+        told = answer.result
+        if gathered is not None and not answer.once:
+            # What this reading has brought is asked for once more.
+            gathered.clear()
+        elif gathered is not None:
+            gathered.take(decode_columns(told, answer.frames), int(told.get("left") or 0))
+        return Page(None, told["n"], told.get("more") is True, answer.once)

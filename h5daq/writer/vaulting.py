@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from h5daq.errors import ConfigError, RequestError, StorageError, VaultError, WireError
+from h5daq.flow.often import NotePacker
 from h5daq.flow.packing import Buffer
 from h5daq.flow.ratelimit import MAX_KEY_CONTEXTS
 from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
@@ -24,8 +25,6 @@ from h5daq.flow.requests import (
     ErrorCode,
     Request,
     encode_failure,
-    encode_note,
-    encode_reply,
 )
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.transports.base import Asked
@@ -115,6 +114,7 @@ class VaultDesk:
         self._live = Live(tree, lambda: journal.last)
         self._service = Service(tree, self._live, self._append, intake.ledger.answered, boot)
         self._letters: deque[_Letter] = deque()
+        self._notes = NotePacker()
         self._routes: dict[str, tuple[bytes, str]] = {}
         self._last, self._bytes = journal.synced, 0
         self._due = self._slow_until = 0.0
@@ -136,7 +136,7 @@ class VaultDesk:
         try:
             self._check_share(asked.user, request)
             outcome = self._answer(request)
-            reply = encode_reply(request.id, outcome.result, outcome.frames)
+            reply = outcome.reply(request.id)
         except VaultError as error:
             reply = encode_failure(request.id, ErrorCode(error.code), str(error))
         except RequestError as error:
@@ -175,7 +175,8 @@ class VaultDesk:
     def _tell(self, outcome: Outcome) -> None:
         for told in outcome.told:
             identity, user = self._routes[told.context[0]]
-            self._letters.append(_Letter(self._last, identity, user, encode_note(told.note), told))
+            frames = self._notes.pack(told.note)
+            self._letters.append(_Letter(self._last, identity, user, frames, told))
         for kind, path, fields in outcome.signals:
             self._intake.note.tell(kind, path, fields)
 

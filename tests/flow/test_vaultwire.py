@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as npst
 from h5daq.errors import WireError
 from h5daq.flow.requests import Request, decode_request, encode_request
 from h5daq.flow.vaultwire import DTYPES, decode_columns, encode_columns
+from h5daq.storage.runs.rooms import row_of_rooms
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
@@ -56,6 +57,27 @@ def test_what_goes_in_comes_out_through_a_request(columns):
             assert before == after
         else:
             assert (before.tobytes(), before.shape) == (after.tobytes(), after.shape)
+
+
+@settings(deadline=None)
+@given(tables(), st.randoms(use_true_random=False))
+def test_columns_that_lie_in_a_row_are_sent_from_there_as_any_others(columns, chance):
+    arrays = [column for column in columns if isinstance(column, np.ndarray)]
+    room = row_of_rooms(sum(array.nbytes for array in arrays))
+    placed = [_in(room, array) for array in arrays]
+    for _ in range(2):
+        fields, frames = encode_columns(placed, copy=False)
+        wanted = encode_columns([array.copy() for array in placed])
+        assert (fields, [bytes(frame) for frame in frames]) == wanted
+        chance.shuffle(placed)
+
+
+def _in(room, array):
+    place = room(array.dtype, array.shape)
+    if place is None:
+        return array
+    place[...] = array
+    return place
 
 
 def test_columns_of_different_lengths_are_refused():

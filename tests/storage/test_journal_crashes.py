@@ -307,6 +307,33 @@ def test_one_sync_covers_all_that_came_before_it(journal: Journal, disk: Simulat
     assert disk.syncs == before + 1
 
 
+def test_short_syncs_prepare_the_file_for_those_that_follow(
+    journal: Journal, disk: SimulatedDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[int, int]] = []
+
+    def note(fd: int, offset: int, parts: Sequence[Part]) -> None:
+        written.append((offset, offset + sum(map(len, parts))))
+        SimulatedDisk.write_parts(disk, fd, offset, parts)
+
+    monkeypatch.setattr(disk, "write_parts", note)
+    for number in range(1, 100):
+        journal.append(b"message %6d" % number * 10)
+        journal.sync()
+    assert max(end for _, end in written) == 1 << 20
+    assert sum(end - begin > 10 * PAGE for begin, end in written) == 1
+    assert len(contents(journal)) == 99
+
+
+def test_long_syncs_write_nothing_but_entries(journal: Journal, disk: SimulatedDisk) -> None:
+    journal.append(bytes(300_000))
+    journal.sync()
+    disk.room = 301_000 + 2 * PAGE
+    journal.append(bytes(300_000))
+    assert journal.sync() == 2
+    assert disk.room > 0
+
+
 def test_a_large_entry_that_finds_no_room_was_never_appended(
     tmp_path: Path, journal: Journal, disk: SimulatedDisk
 ) -> None:

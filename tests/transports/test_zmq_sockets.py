@@ -9,7 +9,7 @@ import zmq
 
 from h5daq.flow.topics import topic
 from h5daq.flow.wire import encode
-from h5daq.transports import zmq_subscription
+from h5daq.transports import zmq_subscription, zmq_writer
 from h5daq.transports.zmq_client import SubscriberLink
 from h5daq.transports.zmq_sockets import make_socket
 
@@ -134,3 +134,29 @@ def test_a_subscriber_that_does_not_look_does_not_take_that_for_silence(monkeypa
             # Nor one who was never told a beat: an older writer, or another program.
             assert link.receive(0.05) == []
             assert not writer.poll(50)
+
+
+def test_who_asks_again_at_once_keeps_no_other_from_being_heard(wait_until):
+    with zmq_writer.WriterPort(*["tcp://127.0.0.1:*"] * 3) as port, zmq.Context() as context:
+        client, worker = context.socket(zmq.DEALER), context.socket(zmq.PUSH)
+        client.connect(port.endpoints.requests)
+        worker.connect(port.endpoints.data)
+
+        def data_came_beside_a_request():
+            client.send(b"again")
+            while not (events := port.poll(1.0)).requests:
+                pass
+            (asked,) = port.receive_requests()
+            assert port.reply(asked.identity, asked.frames)
+            assert client.recv() == b"again"
+            return events.data
+
+        assert not any(data_came_beside_a_request() for _ in range(50))
+        worker.send(b"row")
+        wait_until(data_came_beside_a_request)
+        assert [bytes(frame.buffer) for frame in port.receive_data(10, 1000)] == [b"row"]
+        worker.send(b"row")
+        wait_until(lambda: port.poll(1.0).data)
+        port.wake()
+        assert port.poll(3600.0, data=False) == port.poll(0.0, data=False) == (False, False)
+        context.destroy(linger=0)

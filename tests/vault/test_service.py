@@ -276,6 +276,7 @@ def test_a_reading_without_a_limit_comes_in_pages_that_say_so(served, anna, monk
     scan(anna, rows=10)
     pages = [served.ask("anna", 1, "get", {}) for _ in range(3)]
     assert [page.result["more"] for page in pages] == [True, True, False]
+    assert [page.result["left"] for page in pages] == [6, 2, 0]
     assert [page.result["n"] for page in pages] == [4, 4, 2]
     assert anna.heard() == []
     anna.add([1.0], [1.0])
@@ -293,6 +294,28 @@ def test_long_texts_come_in_smaller_pages(served, anna, monkeypatch):
         found += decode_columns(page.result, page.frames)[0]
         more = page.result["more"]
     assert found == texts
+
+
+@pytest.mark.parametrize("verb", ["get", "get_ex"])
+def test_contexts_that_read_the_same_rows_get_the_same_and_each_moves_on(served, anna, verb):
+    name = scan(anna, rows=3)
+    others = [served.client(f"reader{n}") for n in range(3)]
+    for other in others:
+        other("open", name=name)
+    for step in range(3):
+        pages = [other.get(verb=verb)[0].tolist() for other in others]
+        assert pages == [[[x, 2 * x] for x in ((0, 1, 2) if not step else (step + 9.0,))]] * 3
+        anna.add([step + 10.0], [2 * step + 20.0])
+
+
+def test_a_page_is_that_of_its_limit_and_of_its_beginning(served, anna, ben):
+    ben("open", name=scan(anna, rows=4))
+    carl = served.client("carl")
+    carl("open", name="00001 - scan")
+    for limit in (1, 2, None):
+        assert [len(who.get(limit)[0]) for who in (ben, carl)] == [limit or 1] * 2
+    assert [len(who.get(2, start_over=True)[0]) for who in (ben, carl)] == [2, 2]
+    assert [who.get()[0][:, 0].tolist() for who in (ben, carl)] == [[2.0, 3.0]] * 2
 
 
 def test_r15_to_r18_a_dataset_describes_itself(anna):

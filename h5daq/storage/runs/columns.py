@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from h5daq.errors import StorageError
 from h5daq.storage.runs.contents import ColumnInfo, GroupInfo
+from h5daq.storage.runs.rooms import Room
 
-__all__ = ["filler", "joined", "read_values"]
+__all__ = ["filler", "joined", "read_range", "read_values"]
 
 
 def read_values(
@@ -31,6 +32,20 @@ def read_values(
     # One read and a pick in memory: HDF5 takes point by point many times as long.
     block: NDArray[Any] = np.asarray(source[int(rows[0]) : int(rows[-1]) + 1])
     return np.asarray(block[rows - rows[0]])
+
+
+def read_range(
+    dataset: h5py.Dataset, column: ColumnInfo, start: int, stop: int, room: Room
+) -> NDArray[Any]:
+    """Rows ``start … stop-1``, as `read_values`, in memory that is there, if it is."""
+    into = None
+    if not column.is_text and stop <= len(dataset):
+        into = room(column.dtype, (stop - start, *column.shape))
+    if into is None:
+        return read_values(dataset, column, slice(start, stop))
+    if into.size:
+        dataset.read_direct(into, np.s_[start:stop])
+    return into
 
 
 def filler(dtype: np.dtype[Any]) -> Any:

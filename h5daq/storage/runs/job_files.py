@@ -6,7 +6,7 @@ writes the run knows what comes behind that entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from h5daq.storage.layouts.run_notes import FoundNotes, read_notes
 from h5daq.storage.runs.catalog import Catalog
-from h5daq.storage.runs.columns import filler, read_values
+from h5daq.storage.runs.columns import filler, read_range
 from h5daq.storage.runs.contents import ColumnInfo, FileHead, GroupInfo, read_group
 from h5daq.storage.runs.order import Run
+from h5daq.storage.runs.rooms import Room
 
 __all__ = ["JobFiles", "Part"]
 
@@ -92,20 +93,24 @@ class JobFiles:
         return read
 
     def read(
-        self, part: Part, columns: Sequence[ColumnInfo], start: int, stop: int
-    ) -> list[NDArray[Any]]:
-        """Rows ``start … stop-1`` of a part, by column; fillers where the file lacks one."""
+        self, part: Part, columns: Sequence[ColumnInfo], start: int, stop: int, room: Room
+    ) -> Iterator[NDArray[Any]]:
+        """Rows ``start … stop-1`` of a part, column after column; fillers where it lacks one.
+
+        Each is in the `room` that it was given; its user is done with it when it asks for the next.
+        """
         info = part.info
         if info is None:
-            return [_missing(column, 0) for column in columns]
+            yield from (_missing(column, 0) for column in columns)
+            return
         with self._catalog.open(part.head) as file:
             group = file[self.group]
-            return [
-                read_values(group[column.label], info.columns[column.label], slice(start, stop))
-                if column.label in info.columns
-                else _missing(column, stop - start)
-                for column in columns
-            ]
+            for column in columns:
+                known = info.columns.get(column.label)
+                if known is None:
+                    yield _missing(column, stop - start)
+                else:
+                    yield read_range(group[column.label], known, start, stop, room)
 
 
 def _chunk_rows(file: h5py.File, info: GroupInfo | None) -> int:
