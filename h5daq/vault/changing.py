@@ -25,7 +25,7 @@ from h5daq.flow.requests import Request
 from h5daq.flow.variables import Columns
 from h5daq.flow.vaultwire import decode_columns
 from h5daq.vault.adding import AddPlan
-from h5daq.vault.applying import Applier
+from h5daq.vault.applying import Applier, void
 from h5daq.vault.arguments import pairs, text, texts
 from h5daq.vault.bulletin import Bulletin, Newest, joined, newest
 from h5daq.vault.contexts import Context, DatasetKey
@@ -55,11 +55,20 @@ class Changing:
         Tells the news.
     append : callable
         Journals a record; returns its lsn. Raises `StorageError` if that can't be done.
+    sync : callable
+        Makes safe what is journaled, or raises `StorageError`.
     """
 
-    def __init__(self, tree: Tree, live: Live, bulletin: Bulletin, append: Append) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        live: Live,
+        bulletin: Bulletin,
+        append: Append,
+        sync: Callable[[], object],
+    ) -> None:
         self._tree, self._live, self._bulletin = tree, live, bulletin
-        self._append, self._applier = append, Applier(tree, live)
+        self._append, self._sync, self._applier = append, sync, Applier(tree, live)
         self.verbs: dict[str, Callable[[Context, Request, float], Any]] = {
             "mkdir": self._mkdir,
             "new": self._new,
@@ -74,15 +83,17 @@ class Changing:
         }
 
     def _perform(self, record: VaultRecord) -> None:
-        """Journal a change and let it take effect."""
+        """Journal a change and let it take effect.
+
+        It is on disk at once, where it must not be when the journal has lost it: a client that
+        asks again would have it done again.
+        """
         lsn = self._append(record)
         try:
+            self._sync()
             self._applier.apply(record, lsn)
         except (VaultError, StorageError):
-            void = VaultRecord(
-                "void", record.session, record.id, record.time, [], args={"lsn": lsn}
-            )
-            self._append(void)
+            self._append(void(record, lsn))
             raise
 
     # -- directories -----------------------------------------------------------------------------

@@ -62,6 +62,20 @@ class Live:
             self._datasets[key] = self._opened(key)
         return self._datasets[key]
 
+    def take(self, key: DatasetKey) -> Dataset:
+        """A dataset to write to, or the error that says why that can't be had.
+
+        Raises
+        ------
+        VaultError
+            If it is not there, or only read.
+        StorageError
+            If it is damaged or busy, or the disk fails.
+        """
+        if key not in self._datasets:
+            self._datasets[key] = self._tree.open(*key, writable=True)
+        return self._datasets[key]
+
     def _opened(self, key: DatasetKey) -> Dataset:
         path, name = key
         try:

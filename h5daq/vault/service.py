@@ -64,16 +64,24 @@ class Service:
         What was answered to changes.
     boot : str
         Names this life of the server.
+    sync : callable
+        Makes safe what is journaled; raises `StorageError` if that can't be done.
     """
 
     def __init__(
-        self, tree: Tree, live: Live, append: Append, answered: Answered, boot: str = ""
+        self,
+        tree: Tree,
+        live: Live,
+        append: Append,
+        answered: Answered,
+        boot: str = "",
+        sync: Callable[[], object] = lambda: None,
     ) -> None:
         self._tree, self._live = tree, live
         self._answered, self._boot = answered, boot
         self.contexts = Contexts()
         self.bulletin = Bulletin(self.contexts)
-        self._changing = Changing(tree, live, self.bulletin, append)
+        self._changing = Changing(tree, live, self.bulletin, append, sync)
         self._reading = Reading(self.bulletin)
         self._own: dict[str, Callable[[Context, Args], Any]] = {
             "context": self._context,

@@ -24,6 +24,7 @@ from h5daq.errors import (
     DirectoryNotFound,
     NoDataset,
     ReadOnly,
+    StorageError,
 )
 from h5daq.flow.variables import Columns
 from h5daq.storage.layouts.datavault import VaultFile
@@ -272,8 +273,13 @@ class Tree:
         head = DatasetHead.new(title, columns, extended=extended, now=now, versions=self._versions)
         file = self.folders.new_dataset(path, name)
         store = VaultFile.create(file, head, lsn=lsn, durable=self._durable)
+        try:
+            self.folders.remember(path, self.folders.session(path).grown(number, now))
+        except StorageError:
+            store.abort()
+            self.folders.drop(file)
+            raise
         self._counters[path] = number + 1
-        self.folders.remember(path, self.folders.session(path).grown(number, now))
         return Dataset(name, store)
 
     def find(self, path: VaultPath, which: str | int) -> str:
