@@ -95,25 +95,26 @@ class Folders:
 
     def datasets(self, path: VaultPath) -> dict[str, Path]:
         """Names of the datasets in a directory, in order, with the file of each that counts."""
-        found: dict[str, list[Path]] = {}
+        folder, found = self.folder(path), dict[str, dict[str, str]]()
         for entry in self._entries(path):
-            file = Path(entry.path)
-            if file.suffix in FILES and not file.name.startswith(".") and entry.is_file():
-                found.setdefault(decode(file.name.removesuffix(file.suffix)), []).append(file)
-        chosen = ((name, self._counting(name, files)) for name, files in found.items())
-        return dict(sorted((name, file) for name, file in chosen if file is not None))
+            stem, suffix = os.path.splitext(entry.name)
+            if suffix in FILES and not stem.startswith(".") and entry.is_file():
+                found.setdefault(stem, {})[suffix] = entry.name
+        chosen = ((decode(stem), self._counting(folder, kinds)) for stem, kinds in found.items())
+        return dict(sorted((name, folder / file) for name, file in chosen if file is not None))
 
-    def _counting(self, name: str, files: list[Path]) -> Path | None:
-        kinds = {file.suffix: file for file in sorted(files)}
+    def _counting(self, folder: Path, kinds: dict[str, str]) -> str | None:
+        """Which of the files of one name holds the dataset; None if none does."""
         hdf5 = [kinds[kind] for kind in FILES[2:] if kind in kinds]
         # The original lists by the .ini, and a .csv alone is not one of its datasets.
-        if ".ini" in kinds and kinds[".ini"].name != SESSION and (".csv" in kinds or not hdf5):
+        if kinds.get(".ini", SESSION) != SESSION and (".csv" in kinds or not hdf5):
             return kinds[".ini"]
-        return hdf5[0] if hdf5 and self._is_dataset(name, hdf5[0]) else None
+        return hdf5[0] if hdf5 and self._is_dataset(folder, hdf5[0]) else None
 
-    def _is_dataset(self, name: str, file: Path) -> bool:
-        if number_of(name) is not None and file.suffix == ".hdf5":
+    def _is_dataset(self, folder: Path, name: str) -> bool:
+        if number_of(name) is not None and name.endswith(".hdf5"):
             return True
+        file = folder / name
         try:
             stat = file.stat()
         except OSError:
