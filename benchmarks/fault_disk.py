@@ -34,7 +34,7 @@ _PATIENCE = 60.0
 _SIZE = 512 << 20
 _BREAKABLE_SIZE = 256 << 20
 _CAUSES = [os.strerror(n) for n in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO)]
-_KINDS_OF_FILE = ("journal", "run file", "redo log", "new file")
+_KINDS_OF_FILE = ("journal", "run file", "redo log", "new file", "session file")
 
 
 def may_mount() -> bool:
