@@ -222,8 +222,10 @@ class Service:
     # -- datasets --------------------------------------------------------------------------------
 
     def _open(self, context: Context, args: Args) -> list[Any]:
-        by_number, append = type(args.get("name")) is int, flag(args, "append")
-        which = number(args, "name") if by_number else text(args, "name")
+        given, append = args.get("name"), flag(args, "append")
+        if type(given) not in (int, str):
+            raise BadArgument(f"a dataset is opened by its full name or number, not {given!r:.60}")
+        which = number(args, "name") if type(given) is int else text(args, "name")
         name = self._tree.find(context.path, which)
         key = (context.path, name)
         dataset = self._live.open(key)

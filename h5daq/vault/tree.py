@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from h5daq.errors import (
@@ -131,7 +132,8 @@ class Tree:
             if self.has(path):
                 continue
             if not create:
-                raise DirectoryNotFound(f"there is no directory {'/'.join(path)}")
+                text = f"there is no directory {'/'.join(path)}"
+                raise DirectoryNotFound(text + self._meant(path[:-1], name))
             self.make(path, now)
             made.append(path)
         return path, made
@@ -293,8 +295,24 @@ class Tree:
         located = self._located(path, which)
         name = self.runs.find(path, which) if located is None else located[0]
         if name is None:
-            raise DatasetNotFound(f"Dataset {which!r} not found in {'/'.join(path) or '/'}!")
+            text = f"Dataset {which!r} not found in {'/'.join(path) or '/'}!"
+            raise DatasetNotFound(text + self._meant(path, which))
         return name
+
+    def _meant(self, path: VaultPath, which: str | int) -> str:
+        """What somebody may have meant who named what is not there."""
+        if isinstance(which, int) or not self.has(path):
+            return ""
+        directories, datasets = self._contents(path)
+        if which in directories:
+            return " It is a directory."
+        if which in datasets:
+            return " It is a dataset."
+        if which.isdecimal():
+            return f" By its number a dataset is opened with the number itself: {int(which)}."
+        titled = [name for name in datasets if name.partition(" - ")[2] == which]
+        near = titled[-1:] or get_close_matches(which, [*directories, *datasets], 1)
+        return f" Did you mean {near[0]!r}?" if near else ""
 
     def _located(self, path: VaultPath, which: str | int) -> tuple[str, Path] | None:
         """The full name and the file of a dataset that has one."""
