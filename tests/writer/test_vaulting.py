@@ -118,6 +118,51 @@ def test_nothing_is_answered_before_it_is_committed_and_the_order_stays(bench):
     assert not bench.desk.waiting
 
 
+def test_c3_requests_of_a_context_are_answered_in_order_whoever_asks_between(bench):
+    bench.done("ben", "context")
+    for value in range(5):
+        bench.add("anna", float(value))
+        bench.ask("ben", "cd")
+        bench.ask("anna", "get", limit=1)
+    bench.journal.sync()
+    bench.desk.send_ready()
+    mine = [answer for who, answer in bench.port.take() if who == b"anna"]
+    assert [answer.id for answer in mine] == sorted(answer.id for answer in mine)
+    assert [answer.result and answer.result["n"] for answer in mine] == [None, 1] * 5
+
+
+def test_s2_a_note_is_sent_before_the_answer_of_the_request_that_caused_it(bench):
+    bench.done("anna", "signal", kind="data-available", mid=4)
+    bench.add("anna", 1.0)
+    bench.journal.sync()
+    bench.desk.send_ready()
+    assert [type(answer) for _, answer in bench.port.take()] == [Note, Reply]
+
+
+@pytest.mark.parametrize(
+    ("code", "verb", "args"),
+    [
+        (2, "get_name", {}),
+        (3, "open", {"name": "x"}),
+        (4, "mkdir", {"name": "a"}),
+        (5, "cd", {"path": "x"}),
+        (6, "mkdir", {"name": ""}),
+        (9, "get_parameter", {"name": "x"}),
+    ],
+)
+def test_section_9_errors_have_their_declared_codes_on_the_wire(bench, code, verb, args):
+    bench.done("anna", "mkdir", name="a")
+    if code != 2:
+        bench.done("anna", "open", name=1)
+    else:
+        bench.done("anna", "forget")
+        bench.done("anna", "context")
+    bench.ask("anna", verb, **args)
+    bench.desk.send_ready()
+    ((_, failure),) = bench.port.take()
+    assert (failure.code, failure.name) == (code, ErrorCode(code).wire_name)
+
+
 def test_many_adds_share_one_sync(bench):
     for value in range(100):
         bench.add("anna", float(value))
