@@ -17,13 +17,15 @@ from h5daq.flow.packing import Buffer
 from h5daq.flow.requests import ErrorCode, Request
 from h5daq.vault.arguments import Args, flag, number, seconds, text, texts, whole
 from h5daq.vault.bulletin import DIRECTORY_KINDS, Bulletin, Signal, Told
-from h5daq.vault.changing import Append, Changing
+from h5daq.vault.changing import Changing
 from h5daq.vault.contexts import LEASE, Context, ContextKey, Contexts, DatasetKey
 from h5daq.vault.dataset import Dataset
 from h5daq.vault.live import Live
+from h5daq.vault.looking import DEFAULT_FILTERS
 from h5daq.vault.names import VaultPath
+from h5daq.vault.noting import Append
 from h5daq.vault.reading import Reading
-from h5daq.vault.tree import DEFAULT_FILTERS, Tree
+from h5daq.vault.tree import Tree
 
 __all__ = ["Outcome", "Service"]
 
