@@ -12,8 +12,12 @@ from typing import Any, TypeAlias
 __all__ = ["PASS", "Call", "Event", "Judge", "Verdict", "point_name"]
 
 _CONTEXTS = {
+    "vault recovery": {"replay.replay_vault"},
+    "vault checkpoint": {"live.checkpoint"},
+    "vault change": {"changing._perform"},
+    "vault close": {"live._settle", "live.apply_pending"},
     "recovery": {
-        "recovery.replay", "recovery.end_interrupted", "recover.recover_directory",
+        "recovery.replay", "recovery.end_interrupted", "recover.recover_tree",
         "opening._open_journal",
     },
     "seal": {"checkpoint._finish", "checkpoint._end"},
@@ -56,6 +60,8 @@ class Call:
         name = self.path.name
         if "journal" in self.path.parts:
             return "journal"
+        if "session.ini" in name:
+            return "session file"
         for suffix, kind in ((".redo", "redo log"), (".part", "new file"), (".hdf5", "run file")):
             if name.endswith(suffix):
                 return kind

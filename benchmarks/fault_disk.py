@@ -36,7 +36,7 @@ _BREAKABLE_SIZE = 256 << 20
 _CAUSES = [
     os.strerror(n) for n in (errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EDQUOT, errno.EIO)
 ]
-_KINDS_OF_FILE = ("journal", "run file", "redo log", "new file")
+_KINDS_OF_FILE = ("journal", "run file", "redo log", "new file", "session file")
 
 
 def may_mount() -> bool:

@@ -26,9 +26,11 @@ from benchmarks.fault_reader import CLEAN, contents, flaws
 from benchmarks.fault_shim import Shim
 from benchmarks.fault_story import (
     Life,
+    Perform,
     calls_of,
     everything,
     live,
+    perform,
 )
 
 __all__ = [
@@ -75,11 +77,13 @@ def old_file_system(shim: Shim) -> None:
     shim.exclusive = False
 
 
-def enumerate_kills(folder: Path, before: Callable[[Shim], None] = modern) -> list[Kill]:
+def enumerate_kills(
+    folder: Path, before: Callable[[Shim], None] = modern, work: Perform = perform
+) -> list[Kill]:
     """All deaths that a run can die, in order. Makes `folder` for one undisturbed run."""
     folder.mkdir()
     kills = []
-    for number, (point, op) in enumerate(calls_of(folder, point_name, before), start=1):
+    for number, (point, op) in enumerate(calls_of(folder, point_name, before, work), start=1):
         moments = ("before", "middle", "after") if op == "write" else ("before", "after")
         kills += [Kill(number, when, point) for when in moments]
     shutil.rmtree(folder)

@@ -24,10 +24,10 @@ from benchmarks.fault_account import account, nothing_to_recover
 from benchmarks.fault_calls import Event
 from benchmarks.fault_points import look, modern, old_file_system
 from benchmarks.fault_shim import Shim
-from benchmarks.fault_story import everything, live
+from benchmarks.fault_story import Perform, everything, live, perform
 from h5daq.storage.disk import Disk, FileIdentity
 
-__all__ = ["State", "campaign", "crash", "lose_power", "record"]
+__all__ = ["Box", "State", "campaign", "crash", "known_in", "lose_power", "record"]
 
 _SECTOR = 512
 _FOREIGN = 40
@@ -156,22 +156,26 @@ class Box:
 
         Disk.identity, Disk.identity_of = of_descriptor, of_name  # type: ignore[method-assign]
 
-    def live(self, run: str, before: Callable[[Shim], None]) -> tuple[list[Event], list[str]]:
+    def live(
+        self, run: str, before: Callable[[Shim], None] = modern, work: Perform = perform
+    ) -> tuple[list[Event], list[str]]:
         """Let a writer live in it to the end; its diary, and what went wrong."""
 
         def prepare(shim: Shim) -> None:
             self.install()
             before(shim)
 
-        life = live(self.folder, run, diary="diary", before=prepare)
+        life = live(self.folder, run, diary="diary", before=prepare, work=work)
         diary = pickle.loads((self.folder / "diary").read_bytes())
         return diary, [life.error] if life.error else list(life.forgot(self.told))
 
 
-def record(folder: Path, before: Callable[[Shim], None] = modern) -> list[Event]:
+def record(
+    folder: Path, before: Callable[[Shim], None] = modern, work: Perform = perform
+) -> list[Event]:
     """The diary of one run in an empty directory."""
     box = Box(folder, State(), {}, 0)
-    diary, wrong = box.live("run", before)
+    diary, wrong = box.live("run", before, work)
     shutil.rmtree(folder)
     if wrong:
         raise RuntimeError(wrong[0])
@@ -186,7 +190,7 @@ def lose_power(
     before: Callable[[Shim], None] = modern,
 ) -> list[str]:
     """Lose power in the run of that diary, and `deaths` - 1 times in its recovery."""
-    state, number, told, run = State(), _known_in(0), dict[str, int](), "run"
+    state, number, told, run = State(), known_in(0), dict[str, int](), "run"
     for life in range(1, deaths + 1):
         past = diary[: dice.randint(0, len(diary) if life == 1 else min(len(diary), 400))]
         told |= {event[1]: event[2] for event in past if event[0] == "told"}
@@ -203,7 +207,7 @@ def lose_power(
     return [*account(folder, everything(), everything()), *nothing_to_recover(folder)]
 
 
-def _known_in(life: int) -> Callable[[int], int]:
+def known_in(life: int) -> Callable[[int], int]:
     return lambda inode: inode + (life << _FOREIGN)
 
 

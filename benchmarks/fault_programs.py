@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks import fault_points, fault_power
+from benchmarks import fault_points, fault_power, fault_vault
 from benchmarks.common import show
 
 __all__ = ["PROGRAMS", "Program", "run_programs"]
@@ -23,6 +23,7 @@ PROGRAMS: dict[str, Program] = {
     "killed at a point": fault_points.campaign,
     "calls that failed": fault_points.failures,
     "power lost": fault_power.campaign,
+    "vault killed and cut off": fault_vault.campaign,
 }
 """By name; those that a `--only` fits are run."""
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -39,7 +39,10 @@ from h5daq.writer.intake import Intake
 from h5daq.writer.opening import Opened
 from h5daq.writer.settings import WriterSettings
 
-__all__ = ["JOBS", "Life", "calls_of", "everything", "live"]
+__all__ = ["JOBS", "Life", "Perform", "calls_of", "everything", "holding", "live", "perform"]
+
+Perform: TypeAlias = Callable[[Path, str, Callable[[str, int], None]], dict[str, Any]]
+"""A life in a directory, of a run; it calls back with what it promises, and ends with a report."""
 
 STEPS, ROWS = 9, 25
 START, TICK = 1_000_000.0, 0.1
@@ -137,7 +140,11 @@ class Writer:
     def follow(self, *, checkpoint: bool) -> None:
         """Bring what is committed into the files."""
         self._endure(lambda: self._follow(checkpoint))
-        self.intake.tick(self.builder.checkpoint_lsn)
+        self.intake.tick(self.builder.checkpoint_lsn, self.kept())
+
+    def kept(self) -> int:
+        """The entry up to which the vault needs no recovery; there is none here."""
+        return 0
 
     def _follow(self, checkpoint: bool) -> None:
         self.builder.advance(self.journal.synced)
@@ -165,7 +172,7 @@ class Writer:
         self.builder.close()
         with suppress(StorageError):
             # Everything is in the files; without the mark, the next start looks at them once more.
-            mark_kept(self.journal, self.builder)
+            mark_kept(self.journal, self.builder, self.kept())
             self.journal.close()
             self.marked = True
         self.opened.lock.release()
@@ -185,18 +192,21 @@ def perform(directory: Path, run: str, told: Callable[[str, int], None]) -> dict
         for worker in workers:
             writer.take(worker, target(worker.job, step))
         writer.commit()
-        with _reader(directory) if step == 3 else nullcontext():
+        with holding(_newest(directory)) if step == 3 else nullcontext():
             writer.follow(checkpoint=step % 2 == 1)
     writer.end()
     report["marked"] = writer.marked
     return report
 
 
+def _newest(directory: Path) -> Path:
+    return max(directory.glob("*.hdf5"), key=lambda path: path.name)
+
+
 @contextmanager
-def _reader(directory: Path) -> Iterator[None]:
-    """Somebody who keeps the newest file open, as HDF5 does, so that a checkpoint has to wait."""
-    newest = max(directory.glob("*.hdf5"), key=lambda path: path.name)
-    with open(newest, "rb") as file:
+def holding(path: Path) -> Iterator[None]:
+    """Somebody keeps the file open, as HDF5 does, so that a checkpoint has to wait."""
+    with open(path, "rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
@@ -229,8 +239,9 @@ def live(
     judge: Judge = lambda _: PASS,
     diary: str = "",
     before: Callable[[Shim], None] = lambda _: None,
+    work: Perform = perform,
 ) -> Life:
-    """Let a process perform in ``folder/data`` under a judge.
+    """Let a process do `work` in ``folder/data`` under a judge.
 
     `diary` names a file for events; `before` may change the shim before it is put in place.
     """
@@ -240,7 +251,7 @@ def live(
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        _perform_and_exit(folder, run, judge, diary, before)
+        _perform_and_exit(folder, run, judge, diary, before, work)
     _, status = os.waitpid(pid, 0)
     if os.WIFSIGNALED(status):
         return Life(os.WTERMSIG(status) == signal.SIGKILL, {"error": f"signal {status}"})
@@ -248,7 +259,12 @@ def live(
 
 
 def _perform_and_exit(
-    folder: Path, run: str, judge: Judge, diary: str, before: Callable[[Shim], None]
+    folder: Path,
+    run: str,
+    judge: Judge,
+    diary: str,
+    before: Callable[[Shim], None],
+    work: Perform,
 ) -> None:
     events: list[Event] = []
     log = os.open(folder / "told", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -263,7 +279,7 @@ def _perform_and_exit(
         shim = Shim(folder / "data", judge, note)
         before(shim)
         shim.install()
-        report = perform(folder / "data", run, told)
+        report = work(folder / "data", run, told)
     except BaseException as error:  # noqa: BLE001 (told to the parent, whatever it is)
         text = "".join(traceback.format_exception(error))
         report = {"error": text, "storage": isinstance(error, StorageError)}
@@ -274,7 +290,10 @@ def _perform_and_exit(
 
 
 def calls_of(
-    folder: Path, namer: Callable[[Call], str], before: Callable[[Shim], None] = lambda _: None
+    folder: Path,
+    namer: Callable[[Call], str],
+    before: Callable[[Shim], None] = lambda _: None,
+    work: Perform = perform,
 ) -> list[tuple[str, str]]:
     """Point and operation of each change that an undisturbed run makes."""
     seen = folder / "seen"
@@ -284,7 +303,7 @@ def calls_of(
             file.write(f"{namer(call)}\t{call.op}\n")
         return PASS
 
-    life = live(folder, "run", judge, before=before)
+    life = live(folder, "run", judge, before=before, work=work)
     if life.error:
         raise RuntimeError(life.error)
     lines = seen.read_text().splitlines()

@@ -38,8 +38,9 @@ from benchmarks.fault_net import Network
 from benchmarks.fault_prey import Prey
 from benchmarks.fault_programs import run_programs
 from benchmarks.fault_reader import BACKWARDS
+from benchmarks.fault_vault_client import Adder, Kept, check
 from h5daq.errors import FileBusy, NoAnswer
-from h5daq.storage.recovery import recover_run
+from h5daq.files.recover import recover
 
 ROOT = Path(h5daq.__file__).parents[1]
 HOOKS = ROOT / "benchmarks" / "fault_hooks"
@@ -109,6 +110,7 @@ class Campaign:
         self.faults: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.told, self.wrong = Told(), list[str]()
+        self.datasets, self.troubles = dict[str, Kept](), Counter[str]()
         self.prey = Prey()
         self.network, self.clock = network, Clock(folder / "clock")
         self.peak_memory = 0
@@ -147,6 +149,8 @@ class Campaign:
         self.requests, self.about = about["requests"], about
         listener = Listener(about["signals"], about["run"], self.told)
         listener.start()
+        adder = Adder(about["requests"], self.datasets)
+        adder.start()
         self._await_news(listener, "the start")
         for kind in kinds:
             time.sleep(pause())
@@ -154,8 +158,10 @@ class Campaign:
             self._await_news(listener, kind)
         time.sleep(pause())
         self._end(daemon, end)
-        listener.over = True
+        listener.over = adder.over = True
         listener.join()
+        adder.join()
+        self.troubles.update(adder.troubles)
 
     def _start(
         self, drain_timeout: float | None = None
@@ -212,7 +218,7 @@ class Campaign:
     def _recover(self) -> None:
         """What ``h5daq recover`` does, unless the old writer is still at work."""
         try:
-            recover_run(self.data)
+            recover(self.data)
             self.faults["recovered by hand"] += 1
         except FileBusy:
             self.faults["recovery refused"] += 1
@@ -228,6 +234,7 @@ class Campaign:
         seen = self.end_reader()
         self.round([], CLEAN, lambda: 0.3)
         self._check_nothing_open()
+        self.wrong += check(self.data, self.datasets)
         clock_set = bool(self.clock.sets)
         found = verify(
             self.folder, self.data, self.told, self.prey.killed, clock_set=clock_set,
@@ -253,7 +260,7 @@ class Campaign:
     def _check_nothing_open(self) -> None:
         data = self.data
         before = _digests(data)
-        report = recover_run(data)
+        report = recover(data)
         if report.run or report.sealed or report.finished:
             self.wrong.append(f"after a stop in order there was something to recover: {report}")
         if _digests(data) != before:
@@ -299,6 +306,9 @@ def report(campaign: Campaign, found: Findings) -> None:
     show("kills", kills or [("", "none")])
     accounts = [(job, "{:,}, {:,}, {:,}".format(*said)) for job, said in found.accounts.items()]
     show("missing rows, rows counted as lost, kills", accounts)
+    kept = campaign.datasets.values()
+    show(f"the vault: {len(kept)} datasets, {sum(k.rows for k in kept):,} rows answered",
+         [(trouble, str(n)) for trouble, n in sorted(campaign.troubles.items())])  # fmt: skip
     rows = [(name, f"{n:,}") for name, n in found.counts.items()]
     if campaign.peak_memory:
         rows.append(("most memory of a worker", f"{campaign.peak_memory / 2**20:.0f} MiB"))

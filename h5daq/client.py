@@ -84,7 +84,7 @@ class Client(Closing):
         self._link = ClientLink(endpoint, self.keys)
         self._courier: Courier | None = None
         self._vaults: WeakSet[VaultContext] = WeakSet()
-        self._given_up = False
+        self._given_up = self._closed = False
 
     def request(self, verb: str, *, timeout: float = 10.0, **args: Any) -> Any:
         """Ask for something and wait for the answer.
@@ -108,11 +108,13 @@ class Client(Closing):
         StorageError
             If it can't do so for the state of its disk.
         NoAnswer
-            If nothing comes in time; names the endpoint.
+            If nothing comes in time, naming the endpoint; or if the client is closed.
         """
         request = Request(next(self._numbers), verb, args, session=self._session)
         patience = timeout if verb in _ONCE else _RESEND_SECONDS
         with self._lock:
+            if self._closed:
+                raise NoAnswer(f"{verb}: this client is closed; h5daq.connect() gives another")
             answer = self._ask_slowly(request, timeout, patience)
         if isinstance(answer, Failure):
             if answer.code == ErrorCode.STORAGE:
@@ -207,6 +209,7 @@ class Client(Closing):
         with self._lock:
             if self._courier is not None:
                 self._courier.close()
+            self._closed = True
             self._link.close()
 
 

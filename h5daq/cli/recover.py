@@ -29,8 +29,9 @@ def add(subparsers: Subparsers) -> None:
         "recover",
         _recover,
         summary="Finish what a writer that died has left.",
-        details="Brings every committed row of an interrupted run into its files, finishes or\n"
-        "forgets a half-applied checkpoint, and gives the files their last names. The next\n"
+        details="Brings every committed row of an interrupted run into its files, and every\n"
+        "committed change of the Data Vault into its datasets; finishes or forgets a\n"
+        "half-applied checkpoint, and gives the files their last names. The next\n"
         "start in the directory does the same by itself. A PATH may also be a single HDF5\n"
         "file, changed by h5daq.transaction(), say.\n\n"
         "--salvage is for files of other programs that died while they wrote them (h5py in\n"
@@ -88,7 +89,8 @@ def _recovered(args: Arguments, path: Path) -> tuple[dict[str, Any], bool]:
             print(line)
         for place in removed:
             print(f"removed: {place}, the sockets of a run that is dead")
-    bad = any(verdict.action in UNDONE for verdict in found.verdicts) or bool(found.refused)
+    lost = bool(found.refused or found.vault.aside)
+    bad = any(verdict.action in UNDONE for verdict in found.verdicts) or lost
     return _as_dict(found, path, args.dry_run), not bad
 
 
@@ -108,6 +110,8 @@ def _as_dict(found: Recovered, path: Path, dry_run: bool) -> dict[str, Any]:
             {"path": str(v.path), "action": v.action, "detail": v.detail} for v in found.verdicts
         ],
         "left_alone": [str(file) for file in found.left_alone],
+        "vault": found.vault.brought,
+        "vault_refused": found.vault.aside,
     }
 
 
@@ -134,6 +138,7 @@ def _lines(found: Recovered, path: Path, dry: bool) -> Iterator[str]:
         yield f"{rows} rows of job {job} {'would be ' if dry else ''}brought in from the journal"
     for job, rows in sorted(found.refused.items()):
         yield f"{rows} rows of job {job} were refused by HDF5; they are in {path}/.h5daq/refused"
+    yield from _vault_lines(found, path, dry)
     for file in found.left_alone:
         yield f"left alone, as it is another file or damaged: {file}"
     for file in found.sealed:
@@ -144,8 +149,27 @@ def _lines(found: Recovered, path: Path, dry: bool) -> Iterator[str]:
     if found.run:
         end = "would be ended" if dry else "was ended"
         yield f"the run {found.run!r}, {found.rows} rows in all, {end} as interrupted"
-    if not (found.verdicts or found.sealed or found.appended or found.run):
+    vault = found.vault.brought or found.vault.aside
+    if not (found.verdicts or found.sealed or found.appended or found.run or vault):
         yield "nothing was left open" if path.is_dir() else f"{path}: nothing was left unfinished"
+
+
+def _vault_lines(found: Recovered, path: Path, dry: bool) -> Iterator[str]:
+    done = "would be brought in" if dry else "brought in"
+    for place, counts in found.vault.brought.items():
+        yield f"vault: {place}: {', '.join(_counted(*pair) for pair in counts.items())} {done}"
+    if found.vault.aside:
+        kept = "would be kept" if dry else "are kept"
+        yield (
+            f"vault: {found.vault.aside} changes whose dataset is gone or damaged {kept} in "
+            f"{path}/.h5daq/refused"
+        )
+
+
+def _counted(what: str, count: int) -> str:
+    if what in ("dataset", "directory", "tags"):
+        return f"the {what}" + " itself" * (what != "tags")
+    return f"{count:,} {what}" + "s" * (count != 1)
 
 
 def _clean_sockets() -> list[Path]:

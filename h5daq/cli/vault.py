@@ -7,6 +7,7 @@ others need the writer. A dataset is named by its path, whose last part may be i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,8 @@ _ANSWER_SECONDS = 3.0
 _DETAILS = """\
 PATH is that of a directory or a dataset, from the vault's root: 'qubit 3/T1/12' is number 12 there,
 and so is 'qubit 3/T1/00012 - decay'. Runs are directories, too, with their jobs as datasets:
-'tank-a/fridge/temperature'. ls, show and export need no writer."""
+'tank-a/fridge/temperature'. A slash within a name is written '\\/', as ls shows it. ls, show and
+export need no writer."""
 _EXAMPLES = """\
 h5daq vault ls 'qubit 3/T1' --directory data
 h5daq vault show 'qubit 3/T1/12' --directory data
@@ -153,7 +155,8 @@ def _answers(args: Arguments) -> bool:
 
 
 def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part]
+    """The names in a path; a slash within one has a backslash before it."""
+    return [part.replace("\\/", "/") for part in re.split(r"(?<!\\)/", path) if part]
 
 
 def _open(vault: Source, path: str) -> str:
@@ -179,11 +182,18 @@ def _ls(args: Arguments) -> int:
         return 0
     from h5daq.monitor.words import clean
 
-    lines = [(f"{clean(name)}/", tags) for name, tags in directories]
-    lines += [(clean(name), tags) for name, tags in datasets]
+    lines = [(f"{_shown(name)}/", tags) for name, tags in directories]
+    lines += [(_shown(name), tags) for name, tags in datasets]
     for name, tags in lines:
         print(f"{name:<40}  {clean(', '.join(tags))}".rstrip())
     return 0
+
+
+def _shown(name: str) -> str:
+    """A name as a PATH has it."""
+    from h5daq.monitor.words import clean
+
+    return clean(name).replace("/", "\\/")
 
 
 def _show(args: Arguments) -> int:

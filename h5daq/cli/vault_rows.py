@@ -151,7 +151,7 @@ def write(vault: Source, name: str, target: str, *, overwrite: bool = False) -> 
     if form is None:
         raise ConfigError(f"the suffix of {target} is none of .csv, .parquet and .nc")
     if path.exists() and not overwrite:
-        raise StorageError(errno.EEXIST, "is there already, and is not overwritten", target)
+        raise StorageError(errno.EEXIST, "is there already; --force replaces it", target)
     fresh, count = path.with_name(f".{path.name}.part"), 0
     try:
         blocks = _blocks(vault)

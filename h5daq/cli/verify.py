@@ -35,7 +35,9 @@ def add(subparsers: Subparsers) -> None:
         "  warning  may have an innocent reason, e.g. a clock that was set back\n"
         "  note     what the run itself recorded, e.g. lost rows or restarts\n"
         "Never writes, and may be used while the files are being recorded. The chain of files\n"
-        "of a run is checked where a directory or several files are given.\n"
+        "of a run is checked where a directory or several files are given. With a directory go\n"
+        "those of the Data Vault below it: their datasets, and whether the numbers and tags\n"
+        "that they remember agree with what is there.\n"
         "Exit code 0: no damage, 1: damage, 2: wrong usage, or no such file.",
         examples="h5daq verify data                   # all files of a directory\n"
         "h5daq verify data/DAQ_2026*.hdf5\n"
@@ -122,6 +124,8 @@ def _print_file(console: Console, file: FileReport, quick: bool) -> None:
 def _facts(file: FileReport, quick: bool) -> str:
     if file.what == "unreadable":
         return ""
+    if file.what == "session":
+        return ", what a directory of the vault remembers"
     facts = [file.state] if file.state else ["not a file of h5daq"]
     if file.rows:
         facts.append(_many(len(file.rows), "job"))

@@ -1,6 +1,7 @@
 """Recovery for people with files: a run's directory, or single files; for show, or in earnest.
 
-A directory gets what the next writer in it would do first (`h5daq.storage.recovery`). A single
+A directory gets what the next writer in it would do first (`h5daq.storage.recovery`), for the
+runs as for the Data Vault. A single
 file only gets its own pending transaction finished or forgotten: rows in the journal of its
 directory are for the directory's recovery. Files that other programs left open are another matter,
 `h5daq.files.salvage`.
@@ -20,6 +21,7 @@ from h5daq.storage.shadow import ShadowDisk
 from h5daq.storage.superblock import LONGEST, find_superblock
 from h5daq.storage.transaction import Recovery
 from h5daq.storage.transaction import recover as recover_transaction
+from h5daq.vault.foreseen import foresee_vault
 from h5daq.vault.replay import replay_vault
 
 __all__ = ["UNDONE", "Recovered", "Recovery", "recover"]
@@ -66,7 +68,9 @@ def recover(
     """
     path = Path(path)
     if path.is_dir():
-        return foresee(path, progress) if dry_run else recover_run(path, progress, replay_vault)
+        if dry_run:
+            return foresee(path, progress, foresee_vault)
+        return recover_run(path, progress, replay_vault)
     if not path.exists() and not path.with_name(f".{path.name}.part").exists():
         raise StorageError(f"{path} is no directory and no file: there is nothing to recover")
     return _recover_file(path, dry_run)

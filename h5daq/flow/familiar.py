@@ -9,6 +9,7 @@ them may know them again; nobody changes them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from h5daq.flow.packing import Buffer, check_size, number_at
 from h5daq.flow.requests import MAX_FRAMES, MAX_ID, Request, decode_request
@@ -48,7 +49,8 @@ class RequestReader:
             request = decode_request(frames)
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[rest] = request
+            # Without its frames, which may be large, and are another request's affair.
+            self._known[rest] = replace(request, frames=())
             return request
         check_size(sum(map(len, frames)))
         return Request(number, known.verb, known.args, known.ctx, known.session, tuple(frames[1:]))

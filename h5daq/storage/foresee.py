@@ -7,7 +7,7 @@ follows them, but rows are only counted. Whether HDF5 will take them is not trie
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,15 +21,27 @@ from h5daq.flow.states import FileState
 from h5daq.storage.find import numbered
 from h5daq.storage.journal import Journal
 from h5daq.storage.lock import DirectoryLock
-from h5daq.storage.recover import recover_directory
-from h5daq.storage.recovery import Progress, Recovered, end_record, entry_kept, journal_directory
+from h5daq.storage.recover import recover_tree
+from h5daq.storage.recovery import (
+    Progress,
+    Recovered,
+    VaultChanges,
+    end_record,
+    entry_kept,
+    journal_directory,
+)
 from h5daq.storage.run_record import file_format
 from h5daq.storage.shadow import ShadowDisk, ShadowFile
 
-__all__ = ["foresee"]
+__all__ = ["foresee", "reached"]
+
+VaultForesight = Callable[[Journal, Path, ShadowDisk], VaultChanges]
+"""Says what would be brought into the vault: `vault.foreseen.foresee_vault`."""
 
 
-def foresee(directory: Path, progress: Progress | None = None) -> Recovered:
+def foresee(
+    directory: Path, progress: Progress | None = None, vault: VaultForesight | None = None
+) -> Recovered:
     """What `recover_run` would do in `directory`; nothing in it is changed.
 
     Parameters
@@ -38,6 +50,8 @@ def foresee(directory: Path, progress: Progress | None = None) -> Recovered:
         The directory of the run files.
     progress : callable, optional
         Told how far the journal is read.
+    vault : callable, optional
+        Says what the journal has for the vault.
 
     Raises
     ------
@@ -50,14 +64,23 @@ def foresee(directory: Path, progress: Progress | None = None) -> Recovered:
     lock, disk = DirectoryLock(directory), ShadowDisk()
     lock.acquire_untouched()
     try:
-        verdicts = recover_directory(directory, disk=disk)
+        verdicts = recover_tree(directory, disk=disk)
         report = Recovered()
         if journal_directory(directory).is_dir():
-            report = _Walk(directory, disk).over_the_journal(progress)
+            report = _Walk(directory, disk).over_the_journal(progress, vault)
         report.verdicts, report.finished = verdicts, [found.path for found in verdicts]
         return report
     finally:
         lock.let_go()
+
+
+def reached(disk: ShadowDisk, path: Path) -> int | None:
+    """The journal's entry that a file reaches to, 0 without one; None if it can't be read."""
+    try:
+        with ShadowFile(disk, path) as raw, h5py.File(raw, "r") as file:
+            return int(file.attrs.get("journal_lsn", 0))
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError):
+        return None
 
 
 @dataclass(slots=True)
@@ -79,7 +102,9 @@ class _Walk:
         self._ledger = Ledger()
         self._report = Recovered()
 
-    def over_the_journal(self, progress: Progress | None) -> Recovered:
+    def over_the_journal(
+        self, progress: Progress | None, vault: VaultForesight | None
+    ) -> Recovered:
         journal = Journal.open(journal_directory(self._directory), disk=self._disk, frugal=True)
         try:
             kept, total = entry_kept(journal), journal.waiting_bytes
@@ -92,6 +117,8 @@ class _Walk:
                 if progress is not None and entry.lsn % 64 == 0:
                     progress(read, total)
             self._report.entries = max(0, journal.last - journal.oldest + 1)
+            if vault is not None:
+                self._report.vault = vault(journal, self._directory, self._disk)
             self._end(journal.last + 1)
         finally:
             journal.close()

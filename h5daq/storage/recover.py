@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -22,9 +24,12 @@ from h5daq.storage.ondisk import naming
 from h5daq.storage.redo import redo_path
 from h5daq.storage.redo_files import inode_of_orphan, logged_files
 
-__all__ = ["Recovery", "recover", "recover_directory"]
+__all__ = ["Recovery", "below", "recover", "recover_directory", "recover_tree"]
 
 log = logging.getLogger("h5daq.storage.recover")
+
+_BELOW = ".dir"
+"""What the names of the vault's directories end with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,30 @@ def recover_directory(
     paths = sorted({*logged_files(disk, directory), *_unborn(disk, directory)})
     found = [_recover_noted(disk, path) for path in paths]
     return [recovery for recovery in found if recovery is not None]
+
+
+def recover_tree(directory: str | PathLike[str], *, disk: Disk | None = None) -> list[Recovery]:
+    """Recover the files in `directory`, and in the vault's directories below it."""
+    places = [Path(directory), *below(Path(directory))]
+    return [found for place in places for found in recover_directory(place, disk=disk)]
+
+
+def below(directory: Path) -> Iterator[Path]:
+    """The vault's directories below one, at any depth; links are followed, in no circle."""
+    waiting, seen = [directory.absolute()], set[tuple[int, int]]()
+    while waiting:
+        for found in _directories(waiting.pop()):
+            status = found.stat()
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                waiting.append(found)
+                yield found
+
+
+def _directories(directory: Path) -> list[Path]:
+    with naming(directory, "can't be listed"), os.scandir(directory) as entries:
+        names = sorted(e.name for e in entries if e.name.endswith(_BELOW) and e.is_dir())
+    return [directory / name for name in names]
 
 
 def _recover_noted(disk: Disk, path: Path) -> Recovery | None:

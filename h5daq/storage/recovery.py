@@ -21,11 +21,12 @@ from h5daq.flow.records import EndRecord, MarkRecord, decode_record, encode_reco
 from h5daq.storage.checkpoint import Builder, BuilderOptions
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.storage.lock import DirectoryLock
-from h5daq.storage.transaction import Recovery, recover_directory
+from h5daq.storage.transaction import Recovery, recover_tree
 
 __all__ = [
     "Progress",
     "Recovered",
+    "VaultChanges",
     "end_interrupted",
     "end_record",
     "entry_kept",
@@ -40,12 +41,39 @@ log = logging.getLogger("h5daq.storage.recovery")
 Progress = Callable[[int, int], None]
 """Told how many bytes of the journal are read again, and how many there are in all."""
 
-VaultReplay = Callable[[Journal, Path], int]
-"""Brings the journal's changes of the vault into its files: `vault.replay.replay_vault`."""
 
 _STEP_BYTES = 256 << 20
 _LEAST_STEP_BYTES = 1 << 20
 _TOLD_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class VaultChanges:
+    """What a journal held for the Data Vault.
+
+    Attributes
+    ----------
+    entries : int
+        Entries that were looked at.
+    brought : dict of str to dict of str to int
+        By dataset or directory what was not there, or would be brought: how many of ``"row"``,
+        ``"parameter"``, ``"comment"``, ``"dataset"``, ``"directory"``, ``"tags"``.
+    aside : int
+        Entries that can't take effect any more; they are kept in ``.h5daq/refused``.
+    """
+
+    entries: int = 0
+    brought: dict[str, dict[str, int]] = field(default_factory=dict)
+    aside: int = 0
+
+    def add(self, place: str, what: str, count: int = 1) -> None:
+        """Count something that was brought to a place."""
+        known = self.brought.setdefault(place, {})
+        known[what] = known.get(what, 0) + count
+
+
+VaultReplay = Callable[[Journal, Path], VaultChanges]
+"""Brings the journal's changes of the vault into its files: `vault.replay.replay_vault`."""
 
 
 @dataclass(slots=True)
@@ -74,6 +102,8 @@ class Recovered:
         In a dry run: the name at present of each file that would be sealed.
     left_alone : list of Path
         Files that have the name of one of the run's and are others, or damaged.
+    vault : VaultChanges
+        What was missing in the Data Vault and was in the journal.
     """
 
     entries: int = 0
@@ -86,6 +116,7 @@ class Recovered:
     refused: dict[str, int] = field(default_factory=dict)
     left_alone: list[Path] = field(default_factory=list)
     was: dict[Path, Path] = field(default_factory=dict)
+    vault: VaultChanges = field(default_factory=VaultChanges)
 
 
 def journal_directory(directory: Path) -> Path:
@@ -193,7 +224,7 @@ def recover_run(
         # Spares hold nothing, and what follows may need their room.
         for spare in journal_directory(directory).glob("*.spare"):
             spare.unlink(missing_ok=True)
-        verdicts = recover_directory(directory)
+        verdicts = recover_tree(directory)
         report = Recovered()
         if journal_directory(directory).is_dir():
             report = _replayed(directory, progress, vault)
@@ -210,8 +241,7 @@ def _replayed(directory: Path, progress: Progress | None, vault: VaultReplay | N
     )
     try:
         entries = max(0, journal.last - journal.oldest + 1)
-        if vault is not None:
-            vault(journal, directory)
+        changes = VaultChanges() if vault is None else vault(journal, directory)
         builder = replay(journal, BuilderOptions(directory), progress)
         ledgers.append(builder.ledger)
         report = end_interrupted(journal, builder)
@@ -223,7 +253,7 @@ def _replayed(directory: Path, progress: Progress | None, vault: VaultReplay | N
             journal.close()
         raise
     journal.close()
-    report.entries = entries
+    report.entries, report.vault = entries, changes
     report.appended, report.refused = dict(builder.appended), dict(builder.refused_rows)
     report.left_alone = sorted(builder.left_alone)
     return report

@@ -26,7 +26,7 @@ from typing import Literal
 
 import h5py
 
-from h5daq.storage.recover import Recovery, recover, recover_directory
+from h5daq.storage.recover import Recovery, recover, recover_directory, recover_tree
 from h5daq.storage.transaction_file import OVERLAY_BYTES, CommitInfo, TransactionFile
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "TransactionFile",
     "recover",
     "recover_directory",
+    "recover_tree",
     "transaction",
 ]
 

@@ -12,8 +12,12 @@ Read downwards::
     legacy      datasets of the first days, CSV and INI
     job_dataset a dataset that is a job of a run               (job_store: its rows, on the way too)
     runs        the runs as directories of the tree
-    tree        moving about, making, opening, tagging
+    looking     what is in the tree, and its datasets opened
+    tree        moving about, making, tagging
     browse      h5daq.Vault: a look into a tree without a server
+    service     the same as a server: requests of contexts in, answers and news out
+                (reading, changing, noting: its verbs; live: open datasets; bulletin: the news)
+    replay      what a dead server had journaled, done again       (foreseen: only said; journaled)
 
 The HDF5 format itself is `h5daq.storage.layouts.datavault`; when a context is told of news is
 decided in `h5daq.flow.latch`, and what columns there are in `h5daq.flow.variables`.

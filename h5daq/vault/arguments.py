@@ -45,7 +45,7 @@ def whole(args: Args, name: str) -> int | None:
     """A whole number of 0 or more, or nothing."""
     value = args.get(name)
     if value is not None and (type(value) is not int or value < 0):
-        raise _wrong(name, "a whole number of 0 or more, or nil", value)
+        raise _wrong(name, "a whole number of 0 or more, or none", value)
     return value
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from h5daq.errors import DirectoryNotFound, NoDataset
 from h5daq.storage.layouts.datavault_comments import Comment
 from h5daq.vault.dataset import Cursor, Dataset
+from h5daq.vault.looking import DEFAULT_FILTERS
 from h5daq.vault.names import SUFFIX, VaultPath
 from h5daq.vault.tags import Tagged
-from h5daq.vault.tree import DEFAULT_FILTERS, ROOT, Target, Tree
+from h5daq.vault.tree import ROOT, Target, Tree
 
 __all__ = ["Vault"]
 

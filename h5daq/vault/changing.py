@@ -19,27 +19,24 @@ from h5daq.errors import (
     StorageError,
     VaultError,
 )
-from h5daq.flow.latch import Kind
-from h5daq.flow.records import NoteRecord, PackedAdd, VaultRecord
+from h5daq.flow.records import NoteRecord, VaultRecord
 from h5daq.flow.requests import Request
 from h5daq.flow.variables import Columns
 from h5daq.flow.vaultwire import decode_columns
 from h5daq.vault.adding import AddPlan
-from h5daq.vault.applying import Applier
-from h5daq.vault.arguments import pairs, text, texts
+from h5daq.vault.applying import Applier, void
+from h5daq.vault.arguments import text, texts
 from h5daq.vault.bulletin import Bulletin, Newest, joined, newest
 from h5daq.vault.contexts import Context, DatasetKey
 from h5daq.vault.dataset import Cursor, Dataset
-from h5daq.vault.labrad import from_data_url
 from h5daq.vault.live import Live, file_of
 from h5daq.vault.names import VaultPath, numbered
+from h5daq.vault.noting import Append, Noting
 from h5daq.vault.rows import check_plain, from_columns
 from h5daq.vault.tags import as_list, changed
 from h5daq.vault.tree import ROOT, Tree
 
 __all__ = ["Changing"]
-
-Append = Callable[[VaultRecord | NoteRecord | PackedAdd], int]
 
 
 class Changing:
@@ -55,11 +52,20 @@ class Changing:
         Tells the news.
     append : callable
         Journals a record; returns its lsn. Raises `StorageError` if that can't be done.
+    sync : callable
+        Makes safe what is journaled, or raises `StorageError`.
     """
 
-    def __init__(self, tree: Tree, live: Live, bulletin: Bulletin, append: Append) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        live: Live,
+        bulletin: Bulletin,
+        append: Append,
+        sync: Callable[[], object],
+    ) -> None:
         self._tree, self._live, self._bulletin = tree, live, bulletin
-        self._append, self._applier = append, Applier(tree, live)
+        self._append, self._sync, self._applier = append, sync, Applier(tree, live)
         self.verbs: dict[str, Callable[[Context, Request, float], Any]] = {
             "mkdir": self._mkdir,
             "new": self._new,
@@ -67,22 +73,22 @@ class Changing:
             "add": self._add,
             "add_ex": self._add,
             "add_ex_t": self._add,
-            "add_parameter": self._add_parameter,
-            "add_parameters": self._add_parameters,
-            "add_comment": self._add_comment,
             "update_tags": self._update_tags,
+            **Noting(live, bulletin, append).verbs,
         }
 
     def _perform(self, record: VaultRecord) -> None:
-        """Journal a change and let it take effect."""
+        """Journal a change and let it take effect.
+
+        It is on disk at once, where it must not be when the journal has lost it: a client that
+        asks again would have it done again.
+        """
         lsn = self._append(record)
         try:
+            self._sync()
             self._applier.apply(record, lsn)
         except (VaultError, StorageError):
-            void = VaultRecord(
-                "void", record.session, record.id, record.time, [], args={"lsn": lsn}
-            )
-            self._append(void)
+            self._append(void(record, lsn))
             raise
 
     # -- directories -----------------------------------------------------------------------------
@@ -210,7 +216,7 @@ class Changing:
             self._live.leave(before)
 
     def _add(self, context: Context, request: Request, now: float) -> None:
-        key, dataset = self._opened(context)
+        key, dataset = self._live.of(context)
         if not context.cursor.writing:
             raise ReadOnly(dataset.closed)
         plan = context.plan
@@ -250,53 +256,6 @@ class Changing:
         place = joined((*key[0], key[1]))
         self._bulletin.added(key, place, len(rows), dataset.rows, now, last)
 
-    # -- parameters and comments -----------------------------------------------------------------
-
-    def _add_parameter(self, context: Context, request: Request, now: float) -> None:
-        name = text(request.args, "name")
-        self._store_parameters(context, request, now, [(name, request.args.get("value"))])
-
-    def _add_parameters(self, context: Context, request: Request, now: float) -> None:
-        self._store_parameters(context, request, now, pairs(request.args, "params"))
-
-    def _store_parameters(
-        self, context: Context, request: Request, now: float, given: list[tuple[Any, Any]]
-    ) -> None:
-        key, dataset = self._opened(context)
-        file = self._live.prepare(key)
-        stored, error = _checked(dataset, given)
-        # As in the original, those before the first that can't be added stay, and nobody is told.
-        session = "" if error else request.session
-        if stored or not error:
-            record = VaultRecord(
-                "parameters", session, request.id, now, list(key[0]), key[1],
-                {"texts": list(stored.items())},
-            )  # fmt: skip
-            self._append(dataset.record(record))
-            if file is not None:
-                file.add_parameters(stored)
-        if error is not None:
-            raise error
-        self._bulletin.news(key, Kind.PARAMETERS)
-
-    def _add_comment(self, context: Context, request: Request, now: float) -> None:
-        key, dataset = self._opened(context)
-        words, user = text(request.args, "comment"), text(request.args, "user", "anonymous")
-        comment = dataset.checked_comment(words, user, now)
-        file = self._live.prepare(key)
-        args = {"comment": words, "user": user}
-        session, number = request.session, request.id
-        record = VaultRecord("comment", session, number, now, list(key[0]), key[1], args)
-        self._append(dataset.record(record))
-        if file is not None:
-            file.add_comments([comment])
-        self._bulletin.news(key, Kind.COMMENTS)
-
-    def _opened(self, context: Context) -> tuple[DatasetKey, Dataset]:
-        if context.dataset is None:
-            raise NoDataset("no dataset is open in this context: open one, or make one")
-        return context.dataset, self._live.open(context.dataset)
-
 
 def _rows_record(request: Request, now: float, key: DatasetKey, fields: list[Any]) -> VaultRecord:
     names = [name for name in ("n", "columns", "text") if name in request.args]
@@ -321,27 +280,3 @@ def _split(fields: list[Any]) -> list[Any]:
     if len(fields) == 1 and not isinstance(fields[0], list) and fields[0].ndim == 2:
         return [np.ascontiguousarray(column) for column in fields[0].T]
     return fields
-
-
-def _checked(
-    dataset: Dataset, given: list[tuple[Any, Any]]
-) -> tuple[dict[str, str], VaultError | None]:
-    """Parameters up to the first that can't be added, as the texts that they came as, and why."""
-    values, stored = list[tuple[Any, Any]](), dict[str, str]()
-    for name, url in given:
-        try:
-            value = _value(name, url)
-        except VaultError as error:
-            first, refused = dataset.checked_parameters(values)
-            return {known: stored[known] for known in first}, refused or error
-        values.append((name, value))
-        if isinstance(name, str):
-            stored.setdefault(name, url)
-    first, refused = dataset.checked_parameters(values)
-    return {known: stored[known] for known in first}, refused
-
-
-def _value(name: Any, url: Any) -> Any:
-    if not isinstance(url, str):
-        raise BadArgument(f"the value of parameter {name!r:.60} must be a LabRAD data URL")
-    return from_data_url(url)

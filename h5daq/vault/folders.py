@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from h5daq.errors import DirectoryExists, DirectoryNotFound
+from h5daq.errors import DirectoryExists, DirectoryNotFound, StorageError
+from h5daq.storage.disk import Disk
 from h5daq.storage.layouts.datavault_read import holds_dataset
 from h5daq.storage.ondisk import naming
 from h5daq.vault.names import SUFFIX, VaultPath, decode, directory_file, encode, number_of
@@ -40,6 +41,7 @@ class Folders:
 
     def __init__(self, root: Path, suffix: str = SUFFIX, *, durable: bool = True) -> None:
         self.root, self.suffix, self._durable = root, suffix, durable
+        self._disk = Disk()
         self._looked: dict[Path, tuple[tuple[int, ...], bool]] = {}
 
     def folder(self, path: VaultPath) -> Path:
@@ -69,8 +71,14 @@ class Folders:
                 raise DirectoryExists(f"there is a directory {'/'.join(path)} already") from None
             except FileNotFoundError:
                 raise DirectoryNotFound(f"there is no directory {'/'.join(path[:-1])}") from None
-        self.remember(path, Session.begun(now))
-        self._sync(folder.parent)
+            try:
+                self.remember(path, Session.begun(now))
+            except StorageError:
+                # What is refused leaves nothing.
+                self._disk.unlink(folder / SESSION)
+                folder.rmdir()
+                raise
+            self._sync(folder.parent)
 
     # -- what is in a directory --------------------------------------------------------------------
 
@@ -87,25 +95,26 @@ class Folders:
 
     def datasets(self, path: VaultPath) -> dict[str, Path]:
         """Names of the datasets in a directory, in order, with the file of each that counts."""
-        found: dict[str, list[Path]] = {}
+        folder, found = self.folder(path), dict[str, dict[str, str]]()
         for entry in self._entries(path):
-            file = Path(entry.path)
-            if file.suffix in FILES and not file.name.startswith(".") and entry.is_file():
-                found.setdefault(decode(file.name.removesuffix(file.suffix)), []).append(file)
-        chosen = ((name, self._counting(name, files)) for name, files in found.items())
-        return dict(sorted((name, file) for name, file in chosen if file is not None))
+            stem, suffix = os.path.splitext(entry.name)
+            if suffix in FILES and not stem.startswith(".") and entry.is_file():
+                found.setdefault(stem, {})[suffix] = entry.name
+        chosen = ((decode(stem), self._counting(folder, kinds)) for stem, kinds in found.items())
+        return dict(sorted((name, folder / file) for name, file in chosen if file is not None))
 
-    def _counting(self, name: str, files: list[Path]) -> Path | None:
-        kinds = {file.suffix: file for file in sorted(files)}
+    def _counting(self, folder: Path, kinds: dict[str, str]) -> str | None:
+        """Which of the files of one name holds the dataset; None if none does."""
         hdf5 = [kinds[kind] for kind in FILES[2:] if kind in kinds]
         # The original lists by the .ini, and a .csv alone is not one of its datasets.
-        if ".ini" in kinds and kinds[".ini"].name != SESSION and (".csv" in kinds or not hdf5):
+        if kinds.get(".ini", SESSION) != SESSION and (".csv" in kinds or not hdf5):
             return kinds[".ini"]
-        return hdf5[0] if hdf5 and self._is_dataset(name, hdf5[0]) else None
+        return hdf5[0] if hdf5 and self._is_dataset(folder, hdf5[0]) else None
 
-    def _is_dataset(self, name: str, file: Path) -> bool:
-        if number_of(name) is not None and file.suffix == ".hdf5":
+    def _is_dataset(self, folder: Path, name: str) -> bool:
+        if number_of(name) is not None and name.endswith(".hdf5"):
             return True
+        file = folder / name
         try:
             stat = file.stat()
         except OSError:
@@ -130,6 +139,12 @@ class Folders:
         """Where the file of a new dataset goes."""
         return self.folder(path) / f"{encode(name)}.hdf5"
 
+    def drop(self, file: Path) -> None:
+        """Remove the file of a dataset that could not be made in full."""
+        with naming(file, "can't be removed"):
+            self._disk.unlink(file)
+            self._sync(file.parent)
+
     def _entries(self, path: VaultPath) -> Iterator[os.DirEntry[str]]:
         folder = self.folder(path)
         with naming(folder, "can't be listed"):
@@ -150,30 +165,43 @@ class Folders:
             except FileNotFoundError:
                 return Session()
 
+    def remembers(self, path: VaultPath) -> bool:
+        """Whether anything is written down of a directory."""
+        return (self.folder(path) / SESSION).exists()
+
     def remember(self, path: VaultPath, session: Session) -> None:
         """Write down what a directory remembers, in one step."""
         file = self.folder(path) / SESSION
         with naming(file, "can't be written"):
             if session.damaged and file.exists():
                 # Whatever a person can still make of it stays there for him.
-                os.replace(file, file.with_name(f"{SESSION}.damaged"))
-            fresh = file.with_name(f".{SESSION}.part")
-            with open(fresh, "wb") as out:
-                out.write(write_session(session))
-                out.flush()
-                if self._durable:
-                    os.fsync(out.fileno())
-            os.replace(fresh, file)
-            self._sync(file.parent)
+                self._replace(file.with_name(f"{SESSION}.damaged"), file.read_bytes())
+            self._replace(file, write_session(session))
+
+    def _replace(self, file: Path, data: bytes) -> None:
+        """Write a file; after a crash it is as before, or this."""
+        fresh = file.with_name(f".{file.name}.part")
+        try:
+            self._write(fresh, data)
+            self._disk.rename(fresh, file)
+        except OSError:
+            self._disk.unlink(fresh)
+            raise
+        self._sync(file.parent)
+
+    def _write(self, file: Path, data: bytes) -> None:
+        fd = self._disk.open(file, create=True)
+        try:
+            self._disk.truncate(fd, 0)
+            self._disk.write(fd, 0, data)
+            if self._durable:
+                self._disk.sync(fd)
+        finally:
+            self._disk.close(fd)
 
     def _sync(self, folder: Path) -> None:
-        if not self._durable:
-            return
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        if self._durable:
+            self._disk.sync_directory(folder)
 
 
 def _is_directory(folder: Path) -> bool:

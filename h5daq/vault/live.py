@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from h5daq.errors import BadArgument, ReadOnly, StorageError
+from h5daq.errors import BadArgument, NoDataset, ReadOnly, StorageError
 from h5daq.storage.layouts.datavault import VaultFile
-from h5daq.vault.contexts import DatasetKey
+from h5daq.vault.contexts import Context, DatasetKey
 from h5daq.vault.dataset import Dataset
 from h5daq.vault.tree import Tree
 
@@ -60,6 +60,32 @@ class Live:
         """
         if key not in self._datasets:
             self._datasets[key] = self._opened(key)
+        return self._datasets[key]
+
+    def of(self, context: Context) -> tuple[DatasetKey, Dataset]:
+        """The dataset that a context has open, and where that is.
+
+        Raises
+        ------
+        NoDataset
+            If it has none.
+        """
+        if context.dataset is None:
+            raise NoDataset("no dataset is open in this context: open one, or make one")
+        return context.dataset, self.open(context.dataset)
+
+    def take(self, key: DatasetKey) -> Dataset:
+        """A dataset to write to, or the error that says why that can't be had.
+
+        Raises
+        ------
+        VaultError
+            If it is not there, or only read.
+        StorageError
+            If it is damaged or busy, or the disk fails.
+        """
+        if key not in self._datasets:
+            self._datasets[key] = self._tree.open(*key, writable=True)
         return self._datasets[key]
 
     def _opened(self, key: DatasetKey) -> Dataset:

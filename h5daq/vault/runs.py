@@ -10,6 +10,7 @@ the `Recorder`.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from h5daq.storage.runs.job_files import JobFiles
 from h5daq.storage.runs.order import Run
 from h5daq.vault.job_dataset import JobDataset
 from h5daq.vault.job_store import JobStore, Recorder
-from h5daq.vault.names import VaultPath, path_of
+from h5daq.vault.names import VaultPath, number_of, path_of
 
 __all__ = ["Runs"]
 
@@ -63,10 +64,17 @@ class Runs:
     """
 
     def __init__(self, directory: Path, recorder: Recorder | None = None) -> None:
+        self._directory = directory
         self._catalog = Catalog(
-            directory, "all", _PATIENCE, skip=_tell, latest=recorder is not None
+            directory,
+            "all",
+            _PATIENCE,
+            skip=_tell,
+            latest=recorder is not None,
+            leave_out=lambda path: not _may_be_run(path.name),
         )
         self._recorder = recorder
+        self._known: tuple[object, dict[VaultPath, _Node]] | None = None
 
     # -- what there is ---------------------------------------------------------------------------
 
@@ -160,6 +168,26 @@ class Runs:
         return found.files if found is not None else ()
 
     def _tree(self) -> dict[VaultPath, _Node]:
+        """The directories of all runs; made anew when a file of the directory is another."""
+        signature = self._signature()
+        if self._known is None or self._known[0] != signature:
+            tree, sure = self._made(), not self._catalog.unreadable
+            self._known = (signature, tree) if sure else None
+            return tree
+        return self._known[1]
+
+    def _signature(self) -> object:
+        live = self._recorder
+        now = None if live is None else (live.run_id, live.run_path, tuple(live.jobs()))
+        try:
+            with os.scandir(self._directory) as entries:
+                stats = {entry.name: entry.stat() for entry in entries if _may_be_run(entry.name)}
+        except OSError:
+            # Somebody changes it just now; or it is away, which a closer look will say.
+            return object()
+        return now, [(n, s.st_ino, s.st_mtime_ns, s.st_size) for n, s in sorted(stats.items())]
+
+    def _made(self) -> dict[VaultPath, _Node]:
         tree: dict[VaultPath, _Node] = {("",): _Node()}
         taken: set[VaultPath] = set()
         if self._recorder is not None:
@@ -188,6 +216,12 @@ class Runs:
     def _jobs_now(self, recorder: Recorder) -> list[str]:
         filed = self._jobs_of(self._run(recorder.run_id))
         return list(dict.fromkeys([*filed, *recorder.jobs()]))
+
+
+def _may_be_run(name: str) -> bool:
+    """Whether a file may be one of a run, or the log of such a one: datasets have numbers."""
+    name = name[1 : -len(".redo")] if name[:1] == "." and name.endswith(".redo") else name
+    return name.endswith("5") and ".h" in name and number_of(name) is None
 
 
 def _free(place: VaultPath, run: Run, taken: set[VaultPath]) -> VaultPath:

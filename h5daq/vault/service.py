@@ -18,13 +18,15 @@ from h5daq.flow.packing import Buffer
 from h5daq.flow.requests import ErrorCode, Request, encode_reply
 from h5daq.vault.arguments import Args, flag, number, seconds, text, texts, whole
 from h5daq.vault.bulletin import DIRECTORY_KINDS, Bulletin, Signal, Told
-from h5daq.vault.changing import Append, Changing
+from h5daq.vault.changing import Changing
 from h5daq.vault.contexts import LEASE, Context, ContextKey, Contexts, DatasetKey
 from h5daq.vault.dataset import Dataset
 from h5daq.vault.live import Live
+from h5daq.vault.looking import DEFAULT_FILTERS
 from h5daq.vault.names import VaultPath
+from h5daq.vault.noting import Append
 from h5daq.vault.reading import Reading
-from h5daq.vault.tree import DEFAULT_FILTERS, Tree
+from h5daq.vault.tree import Tree
 
 __all__ = ["Outcome", "Service"]
 
@@ -71,16 +73,24 @@ class Service:
         What was answered to changes.
     boot : str
         Names this life of the server.
+    sync : callable
+        Makes safe what is journaled; raises `StorageError` if that can't be done.
     """
 
     def __init__(
-        self, tree: Tree, live: Live, append: Append, answered: Answered, boot: str = ""
+        self,
+        tree: Tree,
+        live: Live,
+        append: Append,
+        answered: Answered,
+        boot: str = "",
+        sync: Callable[[], object] = lambda: None,
     ) -> None:
         self._tree, self._live = tree, live
         self._answered, self._boot = answered, boot
         self.contexts = Contexts()
         self.bulletin = Bulletin(self.contexts)
-        self._changing = Changing(tree, live, self.bulletin, append)
+        self._changing = Changing(tree, live, self.bulletin, append, sync)
         self._reading = Reading(self.bulletin)
         self._own: dict[str, Callable[[Context, Args], Any]] = {
             "context": self._context,
@@ -223,8 +233,10 @@ class Service:
     # -- datasets --------------------------------------------------------------------------------
 
     def _open(self, context: Context, args: Args) -> list[Any]:
-        by_number, append = type(args.get("name")) is int, flag(args, "append")
-        which = number(args, "name") if by_number else text(args, "name")
+        given, append = args.get("name"), flag(args, "append")
+        if type(given) not in (int, str):
+            raise BadArgument(f"a dataset is opened by its full name or number, not {given!r:.60}")
+        which = number(args, "name") if type(given) is int else text(args, "name")
         name = self._tree.find(context.path, which)
         key = (context.path, name)
         dataset = self._live.open(key)

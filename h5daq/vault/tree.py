@@ -1,4 +1,4 @@
-"""The vault's tree: moving about in it, making directories and datasets, opening, tags.
+"""The vault's tree: moving about in it, making directories and datasets, tags; what changes it.
 
 A context stands at a path, which it hands in and gets back: the tree keeps no contexts. What is
 done to a dataset is done to the `Dataset` that `new` and `open` give; what these methods
@@ -18,39 +18,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from h5daq.errors import (
-    BadArgument,
-    DatasetNotFound,
     DirectoryExists,
     DirectoryNotFound,
     NoDataset,
     ReadOnly,
+    StorageError,
 )
 from h5daq.flow.variables import Columns
 from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.storage.layouts.datavault_head import DatasetHead, Versions
-from h5daq.storage.layouts.datavault_read import VaultReader
 from h5daq.vault.dataset import Dataset
-from h5daq.vault.folders import Folders
 from h5daq.vault.job_store import Recorder
-from h5daq.vault.legacy import LegacyReader
+from h5daq.vault.looking import Looking
 from h5daq.vault.names import SUFFIX, VaultPath, directory_file, number_of, numbered
-from h5daq.vault.runs import Runs
-from h5daq.vault.session import Session
-from h5daq.vault.tags import Tagged, as_list, changed, chosen, tags_of
+from h5daq.vault.tags import Tagged, as_list, changed
 
-__all__ = ["DEFAULT_FILTERS", "ROOT", "Target", "Tree"]
+__all__ = ["ROOT", "Target", "Tree"]
 
 ROOT: VaultPath = ("",)
 """The path of the root."""
-
-DEFAULT_FILTERS = ("-trash",)
-"""What `Tree.dir` leaves out unless asked."""
 
 Target = str | int | Sequence[str]
 """Where to go: down by a name or several, or up by a number."""
 
 
-class Tree:
+class Tree(Looking):
     """The directories and datasets under a root.
 
     Parameters
@@ -86,10 +78,8 @@ class Tree:
         durable: bool = True,
         recorder: Recorder | None = None,
     ) -> None:
-        self.runs = Runs(root, recorder)
-        self.folders = Folders(root, suffix, durable=durable)
+        super().__init__(root, suffix, durable=durable, recorder=recorder)
         self._versions: Versions = versions
-        self._durable = durable
         self._counters: dict[VaultPath, int] = {}
 
     # -- directories -----------------------------------------------------------------------------
@@ -130,14 +120,11 @@ class Tree:
             if self.has(path):
                 continue
             if not create:
-                raise DirectoryNotFound(f"there is no directory {'/'.join(path)}")
+                text = f"there is no directory {'/'.join(path)}"
+                raise DirectoryNotFound(text + self._meant(path[:-1], name))
             self.make(path, now)
             made.append(path)
         return path, made
-
-    def has(self, path: VaultPath) -> bool:
-        """Whether there is such a directory."""
-        return self.folders.exists(path) or self.runs.has(path)
 
     def make(self, path: VaultPath, now: float) -> None:
         """Make a directory, and those above it that only runs have.
@@ -185,40 +172,6 @@ class Tree:
         """
         self.make((*path, name), now)
         return (*path, name)
-
-    def dir(
-        self, path: VaultPath, filters: str | Iterable[str] = DEFAULT_FILTERS
-    ) -> tuple[list[str], list[str]]:
-        """Names of the directories and of the datasets that pass all filters, in order.
-
-        Where a directory has datasets of its own and jobs, the jobs come last.
-        """
-        directories, datasets = self.dir_tags(path, filters)
-        return [name for name, _ in directories], [name for name, _ in datasets]
-
-    def dir_tags(
-        self, path: VaultPath, filters: str | Iterable[str] = DEFAULT_FILTERS
-    ) -> tuple[Tagged, Tagged]:
-        """As `dir`, each name with its tags."""
-        session, wanted = self.session(path), as_list(filters)
-        found = self._contents(path)
-        directories = chosen(found[0], session.directories, wanted)
-        datasets = chosen(found[1], session.datasets, wanted)
-        return tags_of(directories, session.directories), tags_of(datasets, session.datasets)
-
-    def _contents(self, path: VaultPath) -> tuple[list[str], list[str]]:
-        directories, jobs = self.runs.contents(path)
-        if not self.folders.exists(path) and self.runs.has(path):
-            return directories, jobs
-        directories = sorted({*self.folders.directories(path), *directories})
-        return directories, [*self.folders.datasets(path), *jobs]
-
-    def session(self, path: VaultPath) -> Session:
-        """What a directory remembers, of its tags at least."""
-        if not self.runs.owns(path):
-            return self.folders.session(path)
-        directories, datasets = self.runs.tags(path)
-        return Session(directories=directories, datasets=datasets)
 
     # -- datasets --------------------------------------------------------------------------------
 
@@ -272,72 +225,14 @@ class Tree:
         head = DatasetHead.new(title, columns, extended=extended, now=now, versions=self._versions)
         file = self.folders.new_dataset(path, name)
         store = VaultFile.create(file, head, lsn=lsn, durable=self._durable)
+        try:
+            self.folders.remember(path, self.folders.session(path).grown(number, now))
+        except StorageError:
+            store.abort()
+            self.folders.drop(file)
+            raise
         self._counters[path] = number + 1
-        self.folders.remember(path, self.folders.session(path).grown(number, now))
         return Dataset(name, store)
-
-    def find(self, path: VaultPath, which: str | int) -> str:
-        """A dataset's full name, by that or by its number.
-
-        Raises
-        ------
-        DatasetNotFound
-            If there is none.
-        """
-        located = self._located(path, which)
-        name = self.runs.find(path, which) if located is None else located[0]
-        if name is None:
-            raise DatasetNotFound(f"Dataset {which!r} not found in {'/'.join(path) or '/'}!")
-        return name
-
-    def _located(self, path: VaultPath, which: str | int) -> tuple[str, Path] | None:
-        """The full name and the file of a dataset that has one."""
-        if not self.folders.exists(path):
-            return None
-        if isinstance(which, int):
-            found = self.folders.datasets(path).items()
-            return next((pair for pair in found if number_of(pair[0]) == which), None)
-        file = self.folders.dataset(path, which)
-        return None if file is None else (which, file)
-
-    def open(self, path: VaultPath, which: str | int, *, writable: bool = False) -> Dataset:
-        """Open a dataset.
-
-        Parameters
-        ----------
-        path : tuple of str
-            Its directory.
-        which : str or int
-            Its full name or its number.
-        writable : bool
-            Whether anything may be added to it. Otherwise nothing on disk is changed.
-
-        Raises
-        ------
-        DatasetNotFound
-            If there is none.
-        BadArgument
-            If it shall be written to and is of the kind that is only read.
-        """
-        located = self._located(path, which)
-        if located is None:
-            return self._open_job(path, self.find(path, which), writable=writable)
-        name, file = located
-        if file.suffix in (".ini", ".csv"):
-            if writable:
-                raise BadArgument(f"{name!r} is an old dataset of two files, which are only read")
-            return Dataset(name, LegacyReader(file))
-        if not writable:
-            return Dataset(name, VaultReader(file))
-        return Dataset(name, VaultFile.reopen(file, durable=self._durable))
-
-    def _open_job(self, path: VaultPath, name: str, *, writable: bool) -> Dataset:
-        job = self.runs.open(path, name)
-        if job is None:
-            raise DatasetNotFound(f"Dataset {name!r} not found in {'/'.join(path)}!")
-        if writable:
-            raise ReadOnly(job.closed)
-        return job
 
     # -- tags ------------------------------------------------------------------------------------
 
@@ -387,13 +282,3 @@ class Tree:
         after = replace(session.used(now), directories=of_directories, datasets=of_datasets)
         self.folders.remember(path, after)
         return told, told_too
-
-    def get_tags(
-        self, path: VaultPath, directories: str | Iterable[str], datasets: str | Iterable[str]
-    ) -> tuple[Tagged, Tagged]:
-        """The names with their tags; those that are not known have none."""
-        session = self.session(path)
-        return (
-            tags_of(as_list(directories), session.directories),
-            tags_of(as_list(datasets), session.datasets),
-        )

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from h5daq.errors import BadArgument
 from h5daq.flow.closing import Closing
 from h5daq.flow.requests import Note
 from h5daq.flow.variables import parse_dependent, parse_independent
@@ -140,8 +141,8 @@ class VaultContext(About, Rows, Closing):
         BadArgument
             If the title or a column can't be stored.
         """
-        first = [parse_independent(given) for given in independents]
-        then = [parse_dependent(given) for given in dependents]
+        first = [parse_independent(given) for given in _each(independents)]
+        then = [parse_dependent(given) for given in _each(dependents)]
         args = {
             "name": name,
             "independents": [[column.label, column.unit] for column in first],
@@ -163,8 +164,8 @@ class VaultContext(About, Rows, Closing):
         """
         args = {
             "name": name,
-            "independents": [list(column) for column in independents],
-            "dependents": [list(column) for column in dependents],
+            "independents": [list(column) for column in _each(independents)],
+            "dependents": [list(column) for column in _each(dependents)],
         }
         return self._enter("new_ex", args, append=True)
 
@@ -285,3 +286,10 @@ class VaultContext(About, Rows, Closing):
         """Tell the writer that the context is done with, and end its signals."""
         self._line.close()
         self._signals.close()
+
+
+def _each(variables: Sequence[Any]) -> Sequence[Any]:
+    """The variables, which are in a list also where there is but one."""
+    if isinstance(variables, str):
+        raise BadArgument(f"variables are a list: [{variables!r}], also where there is but one")
+    return variables

@@ -65,10 +65,16 @@ def _kinds(columns: list[Field]) -> list[Any]:
     ]
 
 
+def _own(columns: list[Field]) -> list[Field]:
+    """Columns that stay as they are: the user may fill his arrays anew while they wait."""
+    return [column.copy() if isinstance(column, np.ndarray) else column for column in columns]
+
+
 class Pipeline(Closing):
     """Rows on their way into the dataset that a context has open; from any thread.
 
-    The context should add nothing else, nor open another dataset, until this is flushed.
+    Arrays are copied, and may be used again at once. The context should add nothing else, nor open
+    another dataset, until this is flushed.
 
     Parameters
     ----------
@@ -98,15 +104,17 @@ class Pipeline(Closing):
 
     def add(self, rows: Any) -> None:
         """Add rows of floats; see `VaultContext.add`."""
-        self._give("add", from_floats(rows))
+        columns = from_floats(rows)
+        # Of a list they are an array of their own already.
+        self._give("add", columns if isinstance(rows, list | tuple) else _own(columns))
 
     def add_ex(self, rows: Any) -> None:
         """Add rows of any columns; see `VaultContext.add_ex`."""
-        self._give("add_ex", from_rows(rows))
+        self._give("add_ex", _own(from_rows(rows)))
 
     def add_ex_t(self, columns: Any) -> None:
         """Add columns; see `VaultContext.add_ex_t`."""
-        self._give("add_ex_t", from_columns(columns))
+        self._give("add_ex_t", _own(from_columns(columns)))
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until all is committed.

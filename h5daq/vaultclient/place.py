@@ -6,10 +6,12 @@ needs to take up in a new context where the old one was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsIndex
 
+from h5daq.errors import BadArgument
 from h5daq.vaultclient.reading import Position
 
 __all__ = ["Opened", "Place"]
@@ -43,9 +45,18 @@ class Place:
 
     def way(self, target: str | int | Sequence[str]) -> list[str]:
         """The way from the root to what a user asks for: down by names, up by a number."""
-        if isinstance(target, int):
-            return list(self.path[: max(1, len(self.path) - max(0, target))])
-        return [*self.path, *([target] if isinstance(target, str) else target)]
+        if isinstance(target, str):
+            return [*self.path, target]
+        try:
+            return [*self.path, *target] if isinstance(target, Iterable) else self._up(target)
+        except TypeError:
+            raise BadArgument(
+                f"the way to a directory is a name, a list of names, or a number of levels up, not "
+                f"{target!r:.60}"
+            ) from None
+
+    def _up(self, levels: SupportsIndex) -> list[str]:
+        return list(self.path[: max(1, len(self.path) - max(0, operator.index(levels)))])
 
     def take(self, verb: str, result: Any) -> None:
         """What an answer says of it."""

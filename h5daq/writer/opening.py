@@ -16,7 +16,7 @@ from h5daq.storage.filters import Filters
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.storage.lock import DirectoryLock, make_directory
 from h5daq.storage.recovery import Recovered, end_interrupted, journal_directory, mark_kept, replay
-from h5daq.storage.transaction import recover_directory
+from h5daq.storage.transaction import recover_tree
 from h5daq.vault.replay import replay_vault
 from h5daq.writer.settings import WriterSettings
 
@@ -65,7 +65,7 @@ class Opened:
         self._enter_directory()
         self.lock = DirectoryLock(self._directory)
         self.lock.acquire()
-        found = recover_directory(self._directory)
+        found = recover_tree(self._directory)
         self.recovered, self.ledger = Recovered(), Ledger()
         self.journal: Journal | MemoryJournal
         self.builder = self._recover()
@@ -93,7 +93,7 @@ class Opened:
         changes = replay_vault(journal, self._directory, durable=self._options.durable)
         builder = replay(journal, self._options)
         self.ledger = builder.ledger
-        if changes:
+        if changes.entries:
             # The files may be fed from another journal next, with numbers of its own.
             mark_kept(journal, builder, journal.last)
             builder.advance(journal.last)

@@ -112,7 +112,9 @@ class VaultDesk:
         self._run_path = recorded.run_path if recorded is not None else ""
         self._tree = tree = Tree(directory, durable=durable, recorder=recorded)
         self._live = Live(tree, lambda: journal.last)
-        self._service = Service(tree, self._live, self._append, intake.ledger.answered, boot)
+        self._service = Service(
+            tree, self._live, self._append, intake.ledger.answered, boot, journal.sync
+        )
         self._letters: deque[_Letter] = deque()
         self._notes = NotePacker()
         self._routes: dict[str, tuple[bytes, str]] = {}

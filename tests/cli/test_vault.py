@@ -45,6 +45,27 @@ def test_ls_lists_directories_and_datasets_with_their_tags(tree, capsys):
     assert "decay" not in said(capsys, "ls", "T1", "--filter=-star", "--directory", tree)
 
 
+def test_a_slash_within_a_name_is_written_as_ls_shows_it(tree, capsys):
+    Tree(tree).step(ROOT, ["a/b", "c"], create=True, now=0.0)
+    assert "a\\/b/" in said(capsys, "ls", "--directory", tree)
+    assert said(capsys, "ls", "a\\/b", "--directory", tree).split() == ["c/"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("show", "T1"), "It is a directory"),
+        (("ls", "T1/00001 - decay"), "It is a dataset"),
+        (("show", "T1/00001 - deca"), "Did you mean '00001 - decay'"),
+        (("ls", "T11"), "Did you mean 'T1'"),
+        (("show", "T1/traces"), "Did you mean '00002 - traces'"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_may_be_meant(tree, capsys, words, hint):
+    assert main(["vault", *map(str, words), "--directory", str(tree)]) == 1
+    assert hint in capsys.readouterr().err
+
+
 def test_show_tells_columns_rows_parameters_and_comments(tree, capsys):
     text = said(capsys, "show", "T1/1", "--directory", tree)
     for words in ("00001 - decay  2 rows", "[us] (independent)", "power = -20.0", "anna: warm"):
@@ -57,7 +78,8 @@ def test_export_writes_csv_and_replaces_only_when_told(tree, capsys, tmp_path):
     target = tmp_path / "out.csv"
     said(capsys, "export", "T1/1", target, "--directory", tree)
     assert target.read_text().splitlines() == ["t,P (1),P (2)", "1.0,0.5,0.25", "2.0,0.4,0.2"]
-    said(capsys, "export", "T1/2", target, "--directory", tree, code=1)
+    assert main(["vault", "export", "T1/2", str(target), "--directory", str(tree)]) == 1
+    assert "--force" in capsys.readouterr().err
     said(capsys, "export", "T1/2", target, "--directory", tree, "--force")
     assert target.read_text().splitlines()[:2] == ["n,wave[0],wave[1],s", "1,0.5,1.5,a"]
     said(capsys, "export", "T1/2", tmp_path / "out.xls", "--directory", tree, code=2)

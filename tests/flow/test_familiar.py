@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +68,11 @@ def test_a_known_request_with_too_many_frames_or_bytes_is_refused(monkeypatch):
     monkeypatch.setattr(packing, "MAX_MESSAGE_BYTES", 100)
     with pytest.raises(WireError, match="bytes"):
         reader.read([*head, bytes(100)])
+
+
+def test_what_is_remembered_of_a_request_is_not_its_data():
+    reader, data = RequestReader(), np.zeros(100)
+    reader.read([*encode_request(Request(1, "add", {"n": 100})), memoryview(data).cast("B")])
+    before = weakref.ref(data)
+    del data
+    assert before() is None

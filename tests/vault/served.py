@@ -1,5 +1,7 @@
 """A vault's server without a network, and its clients: what the tests of the service share."""
 
+import copy
+
 import numpy as np
 
 from h5daq.flow.answered import Answered
@@ -42,7 +44,10 @@ class Served:
     def ask(self, session, ctx, verb, args, frames=(), number=None):
         self.ids += 1
         request = Request(number or self.ids, verb, args, ctx, session, tuple(frames))
+        given = copy.deepcopy(args)
         outcome = self.service.answer(request, self.now, self.tick)
+        # They may be another request's as well: see `flow.familiar`.
+        assert args == given
         self.notes += [(told.context[0], told.note) for told in outcome.told]
         self.signals += outcome.signals
         return outcome

@@ -21,6 +21,7 @@ from h5daq.storage.layouts.datavault_comments import Comment
 from h5daq.storage.layouts.datavault_head import DatasetHead
 from h5daq.storage.layouts.datavault_read import VaultReader
 from h5daq.vault.dataset import Cursor, Dataset
+from h5daq.vault.labrad import to_data_url
 from h5daq.vault.legacy import LegacyReader
 from h5daq.vault.rows import from_columns
 
@@ -252,6 +253,22 @@ def test_o7_a_file_that_the_originals_crash_left_is_an_error_that_names_it(golde
 
 
 # -- comments --------------------------------------------------------------------------------------
+
+
+def test_g2_g3_g4_g5_what_the_guide_leaves_open_is_as_the_original_has_it(tmp_path):
+    columns = Columns.extended([("n", [1], "i", "")], [("w", "", [2, 3], "v", "")])
+    head = DatasetHead.new("t", columns, extended=True, now=0)
+    file = VaultFile.create(tmp_path / "x.hdf5", head, durable=False)
+    file.add_parameters({"p": to_data_url(1.5)})
+    file.checkpoint(1.0)
+    file.close()
+    with h5py.File(tmp_path / "x.hdf5") as found:
+        attrs = found["DataVault"].attrs
+        # A unit is there for each type; shapes are lists of lengths; counting begins at 0.
+        assert (attrs["Independent0.unit"], attrs["Dependent0.unit"]) == ("", "")
+        assert attrs["Independent0.shape"].tolist() == [1]
+        assert attrs["Dependent0.shape"].tolist() == [2, 3]
+        assert attrs["Param.p"].startswith("data:application/labrad;base64,")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Runs in the vault's tree, from their files alone, and names that can't be shared with them."""
 
+import fcntl
+
 import h5py
 import numpy as np
 import pytest
@@ -164,3 +166,27 @@ def test_the_process_that_writes_a_file_sees_what_waits_for_a_reader(make_run, t
     run_file.close()
     with open_latest(path) as file:
         assert file["a/T"][:].tolist() == [1.0, 2.0]
+
+
+def test_a_listing_opens_files_again_only_when_they_have_changed(make_run, tmp_path, monkeypatch):
+    make_run(1, ("a", *floats(1.0)))
+    Tree(tmp_path, durable=False).new(ROOT, "scan", Columns.simple(["x"], ["y"]), now=0.0)
+    vault = h5daq.Vault(tmp_path)
+    before = vault.dir()
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py, "File", lambda *_args, **_more: pytest.fail("a file was opened"))
+        assert vault.dir() == before == (["cold"], ["00001 - scan"])
+    make_run(2, ("b", *floats(1.0)), run="s", name="warm")
+    assert vault.dir() == (["cold", "warm"], ["00001 - scan"])
+    (tmp_path / "run-1.hdf5").unlink()
+    assert vault.dir() == (["warm"], ["00001 - scan"])
+
+
+def test_a_run_that_was_busy_once_is_there_when_its_file_is_free(make_run, tmp_path, monkeypatch):
+    make_run(1, ("a", *floats(1.0)))
+    monkeypatch.setattr("h5daq.vault.runs._PATIENCE", 0.0)
+    vault = h5daq.Vault(tmp_path)
+    with open(tmp_path / "run-1.hdf5", "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert vault.dir() == ([], [])
+    assert vault.dir() == (["cold"], [])

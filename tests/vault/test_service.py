@@ -145,6 +145,24 @@ def test_d1_to_d4_cd_goes_down_up_and_makes_what_is_missing(anna):
     assert anna("cd", path="..", create=True) == ["", "m", ".."]
 
 
+def test_d11_python_2s_session_is_rewritten_by_the_first_change_and_not_by_a_look(
+    served, anna, tmp_path
+):
+    anna("mkdir", name="old")
+    file, ours = (
+        tmp_path / "old.dir" / "session.ini",
+        (tmp_path / "old.dir/session.ini").read_bytes(),
+    )
+    old = ours.replace(b"datasets = {}", b"datasets = {'x': set([u'star'])}")
+    file.write_bytes(old)
+    anna("cd", path="old")
+    assert anna("get_tags", dirs=[], datasets=["x"])[1] == [["x", ["star"]]]
+    # Who only looks needs no right to write: the date of the last look is not kept.
+    assert file.read_bytes() == old
+    anna("new", name="scan", **SIMPLE)
+    assert b"datasets = {'x': {'star'}}" in file.read_bytes()
+
+
 def test_d5_mkdir_makes_and_does_not_move(anna):
     assert anna("mkdir", name="a") == ["", "a"]
     assert anna("cd") == [""]
@@ -259,6 +277,12 @@ def test_r9_get_pages_and_starts_over(anna):
     assert len(anna.get(3)[0]) == 2
     assert len(anna.get(3)[0]) == 0
     assert len(anna.get(2, True)[0]) == 2
+
+
+def test_r10_starting_over_needs_no_limit(anna):
+    scan(anna, rows=3)
+    anna.get(2)
+    assert anna.get(start_over=True)[0].shape[0] == 3
 
 
 def test_r11_to_r13_the_wrong_kind_of_get_names_the_right_one(anna):
@@ -386,7 +410,7 @@ def test_t1_to_t4_tags_of_the_open_dataset_are_meant_where_none_is_named(anna):
 # -- signals --------------------------------------------------------------------------------------
 
 
-def test_s1_a_second_registration_is_ignored_until_the_first_ends(served, anna):
+def test_s1_g10_a_second_registration_is_ignored_until_the_first_ends(served, anna):
     anna("signal", kind="new-dir", mid=77)
     anna("mkdir", name="a")
     assert [note.mid for _, note in served.notes] == [1]
@@ -421,6 +445,43 @@ def test_a1_a3_opening_what_has_rows_tells_at_once_and_what_has_none_with_the_fi
     assert ben.heard() == ["data-available"]
     ben("open", name=name)
     assert ben.heard() == ["data-available"]
+
+
+def test_o6_opening_tells_of_rows_and_of_comments_each_by_itself(anna, ben):
+    name = scan(anna)
+    ben("open", name=name)
+    assert ben.heard() == []
+    anna("add_comment", comment="x")
+    assert ben.heard() == ["comments-available"]
+    ben("open", name=name)
+    assert ben.heard() == ["comments-available"]
+    anna.add([1.0], [1.0])
+    ben.heard()
+    ben("open", name=name)
+    assert sorted(ben.heard()) == ["comments-available", "data-available"]
+
+
+def test_g6_g7_who_registers_is_told_of_the_first_news_without_having_read(served, anna):
+    name = scan(anna)
+    late = served.client("late")
+    late("open", name=name)
+    for mid, kind in enumerate(("data-available", "new-parameter"), 1):
+        late("signal", kind=kind, mid=mid)
+    assert late.heard() == []
+    anna.add([1.0], [1.0])
+    anna("add_parameter", name="p", value=to_data_url(1))
+    assert late.heard() == ["data-available", "new-parameter"]
+
+
+def test_g8_g9_between_two_readings_there_is_one_message_and_an_open_is_a_reading(anna, ben):
+    name = scan(anna, rows=3)
+    ben("open", name=name)
+    anna.add([1.0], [1.0])
+    assert ben.heard() == ["data-available"]
+    ben("open", name=name)
+    assert ben.heard() == ["data-available"]
+    ben.get(4)
+    assert ben.heard() == []
 
 
 def test_a2_a4_a9_many_adds_are_told_once_until_the_next_reading(anna, ben):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from h5daq.errors import (
+    BadArgument,
     BadData,
     ContextLost,
     DatasetNotFound,
@@ -45,6 +46,26 @@ def test_a_missing_directory_leaves_the_context_where_it_was(vault):
     with pytest.raises(DirectoryNotFound):
         vault.cd("nowhere")
     assert vault.cd() == [""]
+
+
+@pytest.mark.parametrize("target", [3.5, 1j, object()])
+def test_what_is_no_way_is_said_to_be_none(vault, target):
+    with pytest.raises(BadArgument, match="levels up"):
+        vault.cd(target)
+    assert vault.cd(np.int64(1)) == [""]
+
+
+@pytest.mark.parametrize("verb", ["new", "new_ex"])
+def test_one_variable_is_given_in_a_list_too(vault, server, verb):
+    with pytest.raises(BadArgument, match=r"\['f \[GHz\]'\]"):
+        getattr(vault, verb)("scan", "f [GHz]", ["P"])
+    assert verb not in [request.verb for request in server.asked]
+
+
+def test_a_closed_client_says_so(client):
+    client.close()
+    with pytest.raises(NoAnswer, match="closed"):
+        client.vault()
 
 
 def test_rows_go_and_come_as_arrays(scan):

@@ -129,6 +129,19 @@ def test_a_pipeline_keeps_every_row_once_and_in_order(scan, server, impatient):
     assert scan.get()[:, 0].tolist() == list(range(500))
 
 
+def test_arrays_may_be_filled_anew_while_a_pipeline_sends_them(scan):
+    row, rows, column = np.zeros(2), np.zeros((3, 2)), np.zeros(3)
+    with scan.pipeline() as pipeline:
+        for number in range(20):
+            row[:] = rows[:] = column[:] = number
+            pipeline.add(row)
+            pipeline.add_ex(rows)
+            pipeline.add_ex_t([column, memoryview(column)])
+        row[:] = rows[:] = column[:] = -1.0
+    assert scan.get()[:, 0].tolist() == np.repeat(np.arange(20.0), 7).tolist()
+    assert scan.get(start_over=True).min() == 0.0
+
+
 def test_what_is_added_while_a_request_is_under_way_goes_as_one(scan, server):
     server.gate.clear()
     with scan.pipeline(timeout=60.0) as rows:

@@ -1,23 +1,30 @@
 """The vault's desk: nothing is answered before its commit, and nothing is let go of too early."""
 
 import errno
+import fcntl
 import itertools
+import os
 
 import msgpack
 import numpy as np
 import pytest
 
-from h5daq.errors import ConfigError, JournalFull, StorageError
+from h5daq.cli import DONE, main
+from h5daq.errors import ConfigError, FileBusy, JournalFull, StorageError
+from h5daq.files.recover import recover
 from h5daq.flow.ledger import Ledger
 from h5daq.flow.packing import pack
 from h5daq.flow.planner import Planner
+from h5daq.flow.records import VaultRecord, encode_record
 from h5daq.flow.requests import ErrorCode, Failure, Note, Reply, Request, decode_answer
 from h5daq.flow.rollover import Calendar
 from h5daq.flow.vaultwire import encode_columns
 from h5daq.storage.checkpoint import Builder, BuilderOptions
+from h5daq.storage.disk import Disk
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.storage.layouts.datavault import VaultFile
 from h5daq.transports.base import Asked
+from h5daq.vault.labrad import to_data_url
 from h5daq.vault.replay import replay_vault
 from h5daq.vault.tree import ROOT, Tree
 from h5daq.writer import vaulting
@@ -25,6 +32,10 @@ from h5daq.writer.intake import Intake
 from h5daq.writer.vaulting import VaultDesk
 
 SIMPLE = {"independents": [["f", "GHz"]], "dependents": [["S21", "", "dB"]]}
+NEW = {
+    "title": "x" * 300, "extended": False, "independents": [],
+    "dependents": [["S21", "", [1], "v", "dB"]],
+}  # fmt: skip
 
 
 class SlowJournal(MemoryJournal):
@@ -106,6 +117,51 @@ def test_nothing_is_answered_before_it_is_committed_and_the_order_stays(bench):
     bench.desk.send_ready()
     assert [answer.result for _, answer in bench.port.take()] == [None, "00001 - scan"]
     assert not bench.desk.waiting
+
+
+def test_c3_requests_of_a_context_are_answered_in_order_whoever_asks_between(bench):
+    bench.done("ben", "context")
+    for value in range(5):
+        bench.add("anna", float(value))
+        bench.ask("ben", "cd")
+        bench.ask("anna", "get", limit=1)
+    bench.journal.sync()
+    bench.desk.send_ready()
+    mine = [answer for who, answer in bench.port.take() if who == b"anna"]
+    assert [answer.id for answer in mine] == sorted(answer.id for answer in mine)
+    assert [answer.result and answer.result["n"] for answer in mine] == [None, 1] * 5
+
+
+def test_s2_a_note_is_sent_before_the_answer_of_the_request_that_caused_it(bench):
+    bench.done("anna", "signal", kind="data-available", mid=4)
+    bench.add("anna", 1.0)
+    bench.journal.sync()
+    bench.desk.send_ready()
+    assert [type(answer) for _, answer in bench.port.take()] == [Note, Reply]
+
+
+@pytest.mark.parametrize(
+    ("code", "verb", "args"),
+    [
+        (2, "get_name", {}),
+        (3, "open", {"name": "x"}),
+        (4, "mkdir", {"name": "a"}),
+        (5, "cd", {"path": "x"}),
+        (6, "mkdir", {"name": ""}),
+        (9, "get_parameter", {"name": "x"}),
+    ],
+)
+def test_section_9_errors_have_their_declared_codes_on_the_wire(bench, code, verb, args):
+    bench.done("anna", "mkdir", name="a")
+    if code != 2:
+        bench.done("anna", "open", name=1)
+    else:
+        bench.done("anna", "forget")
+        bench.done("anna", "context")
+    bench.ask("anna", verb, **args)
+    bench.desk.send_ready()
+    ((_, failure),) = bench.port.take()
+    assert (failure.code, failure.name) == (code, ErrorCode(code).wire_name)
 
 
 def test_many_adds_share_one_sync(bench):
@@ -289,3 +345,104 @@ def test_the_sessions_of_one_key_together_have_no_more_contexts_than_they_may(be
     assert made == [False] * 4 + [True] * 2
     assert not refused("a", 1, "anna's")
     assert not refused("d", 1, "ben's")
+
+
+@pytest.fixture
+def left(tmp_path):
+    """What a dead writer has left: changes that are in its journal, and partly in its files."""
+    journal = Journal.open(tmp_path / ".h5daq" / "journal", durability="os")
+    bench = Bench(tmp_path, journal)
+    bench.done("anna", "context")
+    bench.done("anna", "cd", path="a", create=True)
+    bench.done("anna", "new", name="scan", **SIMPLE)
+    bench.add("anna", 1.0)
+    bench.desk.checkpoint()
+    for value in (2.0, 3.0):
+        bench.add("anna", value)
+    bench.done("anna", "add_parameter", name="p", value=to_data_url(2.5))
+    bench.done("anna", "update_tags", tags="star", dirs=[], datasets=["00001 - scan"])
+    bench.desk._live.close()
+    journal.close()
+    return tmp_path
+
+
+def snapshot(root):
+    return {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in root.rglob("*") if p.is_file()}
+
+
+def test_a_dry_run_tells_what_a_recovery_brings_into_the_vault_and_changes_nothing(left, capsys):
+    before = snapshot(left)
+    assert main(["recover", str(left), "--dry-run"]) == DONE
+    told = capsys.readouterr().out
+    assert "vault: a/00001 - scan: 2 rows, 1 parameter would be brought in" in told
+    foreseen = recover(left, dry_run=True).vault
+    assert snapshot(left) == before
+    assert foreseen.brought == {"a/00001 - scan": {"row": 2, "parameter": 1}}
+    assert recover(left).vault == foreseen
+    assert Tree(left).open(("", "a"), 1).rows == 3
+    assert recover(left, dry_run=True).vault.brought == {}
+
+
+def test_a_dry_run_tells_of_what_is_not_there_at_all(left):
+    (left / "a.dir" / "00001 - scan.hdf5").unlink()
+    (left / "a.dir" / "session.ini").unlink()
+    (left / "a.dir").rmdir()
+    foreseen = recover(left, dry_run=True).vault
+    assert foreseen.brought == {
+        "a": {"directory": 1, "tags": 1},
+        "a/00001 - scan": {"dataset": 1, "row": 3, "parameter": 1},
+    }
+    assert recover(left).vault == foreseen
+    assert Tree(left).open(("", "a"), 1).get_parameters() == {"p": 2.5}
+
+
+def test_changes_of_a_dataset_that_is_gone_are_kept_aside_and_counted(left):
+    (left / "a.dir" / "00001 - scan.hdf5").unlink()
+    foreseen = recover(left, dry_run=True).vault
+    found = recover(left).vault
+    assert (found.aside, found.brought) == (foreseen.aside, {}) == (5, {})
+    assert len(list((left / ".h5daq" / "refused").iterdir())) == found.aside
+    # It is not made again, empty, under a number that was given; nor are they tried again.
+    assert Tree(left).dir(("", "a")) == ([], [])
+    assert recover(left).vault.entries == 0
+
+
+def test_a_dataset_that_another_program_holds_is_waited_for(left):
+    with open(left / "a.dir" / "00001 - scan.hdf5", "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(FileBusy, match="scan"):
+            recover(left)
+    assert recover(left).vault.brought["a/00001 - scan"]["row"] == 2
+
+
+def test_a_disk_that_fails_while_a_directory_or_dataset_is_made_leaves_nothing(bench, monkeypatch):
+    def fails(*_args):
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Disk, "rename", fails)
+        for verb, args in (("mkdir", {"name": "a"}), ("new", {"name": "more", **SIMPLE})):
+            bench.ask("anna", verb, **args)
+            bench.journal.sync()
+            bench.desk.send_ready()
+            assert bench.port.take()[-1][1].code == ErrorCode.STORAGE
+    left = {".00001 - scan.hdf5.redo", "00001 - scan.hdf5", "session.ini"}
+    assert set(os.listdir(bench.root)) == left
+    bench.done("anna", "mkdir", name="a")
+    bench.done("anna", "new", name="more", **SIMPLE)
+    assert Tree(bench.root).dir(ROOT) == (["a"], ["00001 - scan", "00002 - more"])
+
+
+def test_a_refusal_that_a_dead_writer_could_not_note_is_no_success_after_it(tmp_path):
+    journal = Journal.open(tmp_path / ".h5daq" / "journal", durability="os")
+    bench = Bench(tmp_path, journal)
+    bench.done("anna", "context")
+    record = VaultRecord("new", "anna", 7, 1.0, [""], "00001 - " + "x" * 300, NEW, b"", ["", "x"])
+    journal.append(encode_record(record))
+    journal.sync()
+    assert replay_vault(journal, tmp_path, durable=False).aside == 1
+    ledger = Ledger()
+    for entry in journal.entries(0, journal.last):
+        ledger.apply(entry.message)
+    assert ledger.answered.find("anna", 7) is None
+    journal.close()

@@ -1,16 +1,17 @@
 """Are run files what h5daq wrote? For the day when a disk, a copy or a program has gone wrong.
 
 `verify` looks at the head of each file, at its layout, and at every stored byte that has a
-checksum; then at the files of a run as a chain. What it finds is said in words, with what to do
-about it. It never writes, works on files that are being recorded, and no damage makes it fail:
-HDF5 is asked in a process of its own, so that even a crash of the library is a finding.
+checksum; then at the files of a run as a chain, and at what the vault's directories remember. What
+it finds is said in words, with what to do about it. It never writes, works on files that are being
+recorded, and no damage makes it fail: HDF5 is asked in a process of its own, so that even a crash
+of the library is a finding.
 
 ::
 
     verify ── watching ─(process)─ child ── file ┬── head       superblock, redo log, length
       │                                          ├── walk       objects, attributes, links
-      └── chain   files of a run                 ├── layout     root, jobs, columns; plots
-                                                 ├── places     where each chunk lies
+      ├── chain   files of a run                 ├── layout     root, jobs, columns; plots
+      └── session directories of the vault       ├── places     where each chunk lies
                                                  ├── raw        stored bytes and their checksums
                                                  ├── readback   what only HDF5 can judge
                                                  └── times      order, and within the file's span
@@ -27,7 +28,9 @@ from pathlib import Path
 from h5daq.errors import StorageError
 from h5daq.files.verify.chain import check_chain
 from h5daq.files.verify.report import ERROR, NOTE, WARNING, FileReport, Finding, Report
+from h5daq.files.verify.session import check_sessions
 from h5daq.files.verify.watching import check_in_child
+from h5daq.storage.recover import below
 from h5daq.storage.runs.catalog import RUN_FILES, Source
 
 __all__ = ["ERROR", "NOTE", "WARNING", "FileReport", "Finding", "Report", "verify"]
@@ -45,7 +48,8 @@ def verify(
     Parameters
     ----------
     paths : path-like, str or list
-        Files, directories (their files named ``*.h5`` or ``*.hdf5``) and patterns with ``*``.
+        Files, directories (their files named ``*.h5`` or ``*.hdf5``, and those of the vault's
+        directories below) and patterns with ``*``.
     quick : bool
         Look at structure only; values and their checksums are left alone.
     patience : float
@@ -84,6 +88,8 @@ def verify(
     report = Report(_without_old_names(reports), quick)
     if len(report.files) > 1 or any(Path(path).is_dir() for path in given):
         check_chain(report.files)
+    for directory in (path for path in map(Path, given) if path.is_dir()):
+        report.files += check_sessions(directory)
     return report
 
 
@@ -142,7 +148,7 @@ def _expanded(source: str | os.PathLike[str]) -> list[Path]:
     path = Path(source)
     if path.is_dir():
         files = _run_files(path)
-        if not files:
+        if not files and next(below(path), None) is None:
             raise StorageError(errno.ENOENT, "no file named *.h5 or *.hdf5 in it", str(path))
         return files
     if path.is_file():
@@ -157,4 +163,10 @@ def _expanded(source: str | os.PathLike[str]) -> list[Path]:
 
 
 def _run_files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob(RUN_FILES) if path.is_file())
+    places = [directory, *sorted(_shown(directory, found) for found in below(directory))]
+    return [file for place in places for file in sorted(place.glob(RUN_FILES)) if file.is_file()]
+
+
+def _shown(directory: Path, found: Path) -> Path:
+    """The directory as it was asked for."""
+    return directory / found.relative_to(directory.absolute())

@@ -52,8 +52,9 @@ class FileReport:
     ----------
     path : str
         Its name.
-    what : {"run file", "foreign", "unreadable"}
-        Whose it is. ``"foreign"`` is HDF5, but not made by h5daq.
+    what : {"run file", "foreign", "unreadable", "session"}
+        Whose it is. ``"foreign"`` is HDF5, but not made by h5daq; ``"session"`` is what a
+        directory of the vault remembers.
     state : str
         ``"sealed"``, ``"recording"`` or ``"unsealed"``; empty unless it is a run file.
     size : int

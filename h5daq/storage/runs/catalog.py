@@ -59,11 +59,15 @@ class Catalog:
     latest : bool
         See what is committed to a file, also where it waits for a reader to leave: for the process
         that writes them.
+    leave_out : callable, optional
+        Says which files of a directory are none of a run, by their names.
 
     Attributes
     ----------
     patience : float
         As it was given.
+    unreadable : set of Path
+        Files that could not be read when they were looked at last.
     skipped : dict
         Files that were left out, and why; each was also told by a warning.
     """
@@ -76,6 +80,7 @@ class Catalog:
         *,
         skip: Callable[[Path, str], None] | None = None,
         latest: bool = False,
+        leave_out: Callable[[Path], bool] = lambda _: False,
     ) -> None:
         self._source: str | list[Path]
         if isinstance(source, str | os.PathLike):
@@ -83,11 +88,11 @@ class Catalog:
         else:
             self._source = [Path(path) for path in source]
         self._run, self.patience = run, patience
-        self._tell, self._latest = skip or _warn, latest
+        self._tell, self._latest, self._leave_out = skip or _warn, latest, leave_out
         self._known: dict[tuple[Path, str], tuple[tuple[int, ...], Any]] = {}
         self._held: dict[Path, h5py.File] = {}
         self._at_rest: list[Run] | None = None
-        self._unreadable: set[Path] = set()
+        self.unreadable: set[Path] = set()
         self.skipped: dict[Path, str] = {}
 
     # -- which files ---------------------------------------------------------------------------
@@ -132,7 +137,7 @@ class Catalog:
             return self._source
         path = Path(self._source)
         if path.is_dir():
-            return sorted(path.glob(RUN_FILES))
+            return [found for found in sorted(path.glob(RUN_FILES)) if not self._leave_out(found)]
         if glob.has_magic(self._source) and not path.exists():
             return [Path(found) for found in sorted(glob.glob(self._source, recursive=True))]
         return [path]
@@ -149,10 +154,10 @@ class Catalog:
                 raise
             if error.errno != errno.ENOENT:
                 self._skip(path, str(error))
-                self._unreadable.add(path)
+                self.unreadable.add(path)
             return None
-        if path in self._unreadable:
-            self._unreadable.remove(path)
+        if path in self.unreadable:
+            self.unreadable.remove(path)
             del self.skipped[path]
         return head
 
@@ -246,7 +251,7 @@ class Catalog:
                 yield latest
             return
         # What was waited for in vain once is not waited for at each further look.
-        file = open_for_reading(path, 0.0 if path in self._unreadable else self.patience)
+        file = open_for_reading(path, 0.0 if path in self.unreadable else self.patience)
         if self._at_rest is not None and len(self._held) < MOST_HELD:
             self._held[path] = file
             yield file
