@@ -76,6 +76,7 @@ class Hold:
         self.end = sender.end
         self.behind = left
         self._shelf, self._memory, self._always = shelf, memory, always
+        self._released: int | None = None
         self._left, self._missing = left, "killed" if left else "spool-damaged"
         self._make_bye: Callable[[int], bytes] | None = None
 
@@ -131,8 +132,9 @@ class Hold:
 
     def pump(self, send: Callable[[bytes], bool], now: float) -> int:
         """Let go of what is committed, bring back what there is room for, send; the count."""
-        if self._shelf is not None:
-            self._shelf.release(self.sender.next)
+        if self._shelf is not None and (self.behind or self._released != self.sender.next):
+            self._released = self.sender.next
+            self._shelf.release(self._released)
         if self.behind:
             self._refill()
         if self._make_bye is not None and not self.behind:

@@ -180,7 +180,7 @@ class Reader:
             self._tally.failed(failure)
             # Its traceback holds this frame, which must not hold it in turn.
             failure = None
-        elif collector.taken > taken:
+        elif self._tally.streak and collector.taken > taken:
             self._tally.good()
         return result
 
