@@ -87,7 +87,10 @@ class Collector:
             If it is no row of this job; nothing of it is kept.
         """
         with self._lock:
-            took = self._append(t, result) if self._fold is None else self._folded(t, result)
+            if self._fold is not None:
+                took = self._folded(t, result)
+            elif took := self._buffer.append(t, result):
+                self._count.add(1)
         self.taken += took
         return took
 
