@@ -67,8 +67,9 @@ def joined(
     """
     last = np.nanmax(past)
     new = times > last
-    steps = np.diff(times[new]) if np.count_nonzero(new) > 1 else np.diff(past)
-    far = new.any() and len(steps) and times[new][0] - last > GAP_STEPS * np.median(steps)
+    # A lonely new row says nothing yet: of a job that is triggered it is the next one.
+    steps = [float(np.median(np.diff(known))) for known in (past, times[new]) if len(known) > 1]
+    far = np.count_nonzero(new) > 1 and times[new][0] - last > GAP_STEPS * max(steps)
     gap = [np.nan] if far else []
     found = {
         label: np.concatenate([before.get(label, np.full(len(past), np.nan)), gap, column[new]])

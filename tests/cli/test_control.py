@@ -134,7 +134,8 @@ def test_a_spoilt_endpoints_file_is_named(capsys, tmp_path):
 
 
 def test_what_a_killed_run_left_is_told_at_once(running, command, data, wait_until, monkeypatch):
-    writer = wait_until(lambda: jobs(data)["room"]["rows"] > 5 and status_of(data)["writer"]["pid"])
+    # In the file: before there is one, only the journal knows of the run.
+    writer = wait_until(lambda: jobs(data)["room"]["in_file"] and status_of(data)["writer"]["pid"])
     pids = [writer, *(job["pid"] for job in jobs(data).values())]
     for pid in (running.process.pid, *pids):
         os.kill(pid, signal.SIGKILL)
