@@ -16,7 +16,7 @@ from typing import Protocol
 
 from h5daq.daemon.writer_child import cause_of_death
 from h5daq.jobs.pulse import LOOK_SIGNAL, PulseReader
-from h5daq.jobs.stack import in_words
+from h5daq.jobs.stack import Place, in_words
 
 __all__ = ["Watch"]
 
@@ -159,17 +159,26 @@ class Watch:
         cause = cause_of_death(status)
         if self.pulse.closed_foreign:
             return f"{cause}: its getter closed file descriptors that are not its own"
-        if not self.pulse.busy_since or status is None:
+        stack, busy = self.pulse.stack(), self.pulse.busy_since
+        if status == -signal.SIGABRT and (_is_zeromq(stack[0]) if stack else busy):
+            # Of its sockets' descriptors it takes none to be closed by others.
+            where = "ZeroMQ" if stack else "a thread of a library"
+            return f"{cause} in {where}: its getter closed file descriptors that are not its own?"
+        if not busy or status is None:
             return cause
         if status >= 0:
             return f"exited with code {status} in its getter: by os._exit(), or by a library"
         if -status in _CRASHES:
-            return f"{cause} in its getter, {in_words(self.pulse.stack())}".rstrip(", ")
+            return f"{cause} in its getter, {in_words(stack)}".rstrip(", ")
         return cause
 
     def close(self) -> None:
         """It is gone."""
         self.pulse.close()
+
+
+def _is_zeromq(place: Place) -> bool:
+    return "zmq" in Path(place.file).parts
 
 
 def _ask(victim: Victim) -> None:

@@ -134,6 +134,11 @@ def test_nobody_is_killed_before_the_timeout_and_everybody_soon_after(
         (7, "exited with code 7 in its getter: by os._exit(), or by a library"),
         (0, "exited with code 0 in its getter: by os._exit(), or by a library"),
         (-signal.SIGSEGV, "killed by signal 11 (SIGSEGV) in its getter"),
+        (
+            -signal.SIGABRT,
+            "killed by signal 6 (SIGABRT) in a thread of a library: "
+            "its getter closed file descriptors that are not its own?",
+        ),
         (-signal.SIGKILL, "killed by signal 9 (SIGKILL)"),
         (-40, "killed by signal 40 (unknown)"),
     ],
