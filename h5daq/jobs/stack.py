@@ -25,7 +25,7 @@ _CALLERS = tuple(os.path.join(_PACKAGE, *names) for names in
                  (("jobs", "readers.py"), ("worker", "life.py")))  # fmt: skip
 
 _THREAD = re.compile(r"^(Current thread|Thread) 0x([0-9a-f]+)[^\n]*:$", re.MULTILINE)
-_LINE = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
+_LINE = re.compile(r'^  File "(.*)", line (\d+) in (.+)\n', re.MULTILINE)
 _FATAL = "Fatal Python error"
 _DEEPEST = 200
 
@@ -70,9 +70,10 @@ def of_dump(text: str, thread: int = 0) -> list[Place]:
     ['read (lab.py:7)']
     """
     end = text.rfind(_FATAL)
-    asked, met = {}, list[Place]()
+    asked, met = dict[int, list[Place]](), list[Place]()
     for kind, ident, body in _threads(text[max(0, end) :]):
-        asked[int(ident, 16)] = body
+        # The last dump may just be written: what is not there yet is as the one before has it.
+        asked[int(ident, 16)] = body or asked.get(int(ident, 16), [])
         if kind.startswith("Current") and end >= 0:
             met = body
     return met or asked.get(thread, [])

@@ -124,6 +124,12 @@ def test_a_dump_without_python_in_the_thread_that_died_names_the_one_that_reads(
     assert of_dump(text, 2) == [Place("a.py", 3, "f")]
 
 
+def test_a_dump_that_is_being_written_leaves_what_the_one_before_said():
+    whole = 'Thread 0x2a (most recent call first):\n  File "lab.py", line 7 in read\n'
+    for end in range(len(whole)):
+        assert of_dump(whole + whole[:end], 42) == [Place("lab.py", 7, "read")]
+
+
 def test_words_leave_out_the_loop_that_calls_the_getter():
     loop = str(Path(h5daq.__file__).parent / "jobs" / "readers.py")
     ours = str(Path(h5daq.__file__).parent / "worker" / "machine.py")
