@@ -1,7 +1,8 @@
 """Samples of processes and of the disk over time, and whether they are flat.
 
 A process is known by its id and birth. Its slopes are taken over its life after a warm-up; those
-of a role are the means over its processes, weighted by their time.
+of a role are the means over its processes, weighted by their time. What grows does so to the end:
+a step, such as a thread that is started when it is first needed, is no growth.
 """
 
 from __future__ import annotations
@@ -123,6 +124,11 @@ def _length(life: list[Sample]) -> float:
 
 
 def _per_minute(life: list[Sample], column: int) -> float:
+    """Of all of a life or of its later half, whichever is less."""
+    return min(_slope(life, column), _slope(life[len(life) // 2 :], column))
+
+
+def _slope(life: list[Sample], column: int) -> float:
     values = np.array(life)
     return 60.0 * float(np.polyfit(values[:, 0], values[:, column], 1)[0])
 
