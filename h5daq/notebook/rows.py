@@ -8,37 +8,20 @@ look, so that they stay as fine as they came.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Protocol, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.errors import H5daqError
+from h5daq.monitor.archive import Archive
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.thin import Floats, envelope, joined, real
 
-__all__ = ["Archive", "JobRows", "Track"]
+__all__ = ["JobRows", "Track"]
 
 MOST_ROWS = 200_000
 """Rows that are read from the files at once."""
-
-
-class Archive(Protocol):
-    """The run's files, as `h5daq.files.recent.Recent` reads them."""
-
-    def attrs(self) -> dict[str, Any]:
-        """Attributes of the run."""
-        ...
-
-    def about(self, job: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Columns and attributes of a job."""
-        ...
-
-    def newest(
-        self, job: str, labels: list[str], rows: int, seconds: float | None = None
-    ) -> dict[str, NDArray[Any]]:
-        """The last rows of some columns, with ``time``."""
-        ...
 
 
 class Track:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from h5daq.monitor.archive import Archive
 from h5daq.monitor.feed import Feed
 from h5daq.monitor.job import JobPicture
 from h5daq.monitor.picture import Picture
 from h5daq.monitor.thin import MOST_LINES, as_image, as_lines
 from h5daq.notebook.figure import Panel
-from h5daq.notebook.rows import Archive, JobRows
+from h5daq.notebook.rows import JobRows
 
 __all__ = ["Sight"]
 

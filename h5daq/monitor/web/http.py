@@ -24,6 +24,7 @@ import tornado.web
 from h5daq.client import Client
 from h5daq.errors import H5daqError
 from h5daq.flow.closing import Closing
+from h5daq.monitor.archive import Archive
 from h5daq.monitor.feed import Feed
 from h5daq.monitor.picture import Picture
 from h5daq.monitor.web.chronicle import Chronicle
@@ -31,7 +32,7 @@ from h5daq.monitor.web.gate import Gate
 from h5daq.monitor.web.handlers import Files, PageSocket
 from h5daq.monitor.web.page import Backstage
 from h5daq.monitor.web.serving import Place
-from h5daq.monitor.web.sources import Archive, Sources
+from h5daq.monitor.web.sources import Sources
 from h5daq.monitor.web.vault import VaultRoom
 
 __all__ = ["Server"]

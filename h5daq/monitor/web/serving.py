@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from h5daq.client import Client
 from h5daq.errors import ConfigError, MissingExtra, StorageError
+from h5daq.monitor.archive import Archive
 from h5daq.monitor.web.gate import Gate, is_loopback
-from h5daq.monitor.web.sources import Archive
 
 if TYPE_CHECKING:
     from h5daq.monitor.web.http import Server

@@ -9,39 +9,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from h5daq.errors import H5daqError, RequestError
 from h5daq.flow.glimpse import read_glimpse
+from h5daq.monitor.archive import Archive
 from h5daq.monitor.feed import Feed
 from h5daq.monitor.web.traces import Tracks
 
-__all__ = ["Archive", "Newest", "Sources"]
+__all__ = ["Newest", "Sources"]
 
 PEEK_SECONDS = 3.0
 
 MOST_GLIMPSES = 32
 """Large arrays that are kept for other pages, of up to 2 MiB each."""
-
-
-class Archive(Protocol):
-    """The run's files, as `h5daq.files.recent.Recent` reads them."""
-
-    def attrs(self) -> dict[str, Any]:
-        """Attributes of the run."""
-        ...
-
-    def about(self, job: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """Columns and attributes of a job."""
-        ...
-
-    def newest(
-        self, job: str, labels: list[str], rows: int, seconds: float | None = None
-    ) -> dict[str, NDArray[Any]]:
-        """The last rows of some columns, with ``time``."""
-        ...
 
 
 class Newest(NamedTuple):
