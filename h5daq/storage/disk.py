@@ -18,7 +18,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
+from h5daq.storage.direct import DirectFile, open_direct
 from h5daq.storage.exclusive import rename_exclusive
+from h5daq.storage.large import LargeWrites, PageMemory
 from h5daq.storage.writeback import WriteBehind
 
 __all__ = ["Disk", "FileIdentity"]
@@ -32,12 +34,29 @@ _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 
 
 class Disk:
-    """The operating system's files. Descriptors are the caller's."""
+    """The operating system's files. Descriptors are the caller's.
+
+    Attributes
+    ----------
+    past_cache : bool
+        Whether large writes may go past the page cache, and do so in threads of their own.
+    """
+
+    past_cache = True
 
     @functools.cached_property
     def _behind(self) -> Executor:
         # Two, so that the journal does not wait for the file, nor the file for the journal.
         return ThreadPoolExecutor(2, "h5daq-behind")
+
+    @functools.cached_property
+    def _large(self) -> Executor:
+        # Two: one puts together what comes next while the other waits for the disk.
+        return ThreadPoolExecutor(2, "h5daq-large")
+
+    @functools.cached_property
+    def _memory(self) -> PageMemory:
+        return PageMemory()
 
     def real_path(self, path: Path) -> Path:
         """The absolute name of the file itself, where `path` is a link to it."""
@@ -91,6 +110,23 @@ class Disk:
     def write_behind(self, fd: int) -> WriteBehind:
         """What sends large sequential writes on their way early."""
         return WriteBehind(fd, threads=self._behind)
+
+    def large_writes(self, fd: int) -> LargeWrites:
+        """What writes large pieces, past the page cache if it can."""
+        threads = self._large if self.past_cache else None
+        return LargeWrites(DirectFile(self, fd), self._memory, threads)
+
+    def open_direct(self, fd: int) -> int | None:
+        """Another descriptor of the file, for `write_direct`; None where there is no such thing."""
+        return open_direct(fd) if self.past_cache else None
+
+    def write_direct(self, fd: int, offset: int, data: memoryview) -> int:
+        """Write pages of memory to pages of the file, past the cache; how many bytes of them."""
+        return os.pwrite(fd, data, offset)
+
+    def close_direct(self, fd: int) -> None:
+        """Close what `open_direct` gave."""
+        os.close(fd)
 
     def truncate(self, fd: int, length: int) -> None:
         """Cut or extend (with zeros) to `length`."""

@@ -30,8 +30,6 @@ Encoded = bytes | memoryview
 _KEYS = ("compression", "compression_opts", "shuffle", "fletcher32")
 _GZIP_DEFAULT = 4
 _ISAL_HIGHEST = 3
-_LARGE_BYTES = 256 << 10
-"""From here on a checksum takes longer than it takes to wake another thread."""
 
 try:
     from isal.isal_zlib import compress as _isal_compress
@@ -74,16 +72,16 @@ class Filters:
         self._deflate = _deflate(self.level)
         self._check()
 
-    def slow(self, nbytes: int) -> bool:
-        """Whether encoding a block of so many bytes is worth handing it to another thread."""
-        if self.level is not None:
-            return self.direct
-        return self.direct and self.fletcher32 and nbytes >= _LARGE_BYTES
+    @property
+    def deflates(self) -> bool:
+        """Whether `encode` takes longer than all else that a block goes through."""
+        return self.level is not None
 
-    def room(self, nbytes: int) -> int:
-        """Bytes of a buffer for `encode`; 0 where it needs none, or the length isn't known."""
-        plain = self.level is None and self.fletcher32
-        return nbytes + SUM_BYTES if plain else 0
+    def stored_bytes(self, nbytes: int) -> int:
+        """Length in the file of a block of so many bytes; 0 where only `encode` can tell."""
+        if self.deflates or not self.direct:
+            return 0
+        return nbytes + SUM_BYTES if self.fletcher32 else nbytes
 
     def _gzip_level(self) -> int | None:
         wanted, options = self._compression, self._options
@@ -127,29 +125,36 @@ class Filters:
             options.update(compression=self._compression, compression_opts=self._options)
         return options
 
-    def encode(self, block: NDArray[Any], buffer: NDArray[np.uint8] | None = None) -> Encoded:
+    def encode(self, block: NDArray[Any]) -> Encoded:
         """A chunk as it stands in the file; thread-safe.
 
         Parameters
         ----------
         block : ndarray
             The whole chunk, C-contiguous.
-        buffer : ndarray, optional
-            Memory for the result, shape ``(room(block.nbytes),)``, where that isn't 0.
 
         Returns
         -------
         bytes or memoryview
             The block's own memory where no filter is set.
         """
-        data: Encoded = block.reshape(-1).view(np.uint8).data
-        if self.shuffle and block.dtype.itemsize > 1:
-            data = _shuffled(block).data
+        data = self._shuffled(block)
         if self._deflate is not None:
             data = self._deflate(data)
+        return append_sum(data) if self.fletcher32 else data
+
+    def fill(self, block: NDArray[Any], buffer: NDArray[np.uint8]) -> None:
+        """Put a chunk, as it stands in the file, into a buffer of its `stored_bytes`."""
+        data = self._shuffled(block)
         if self.fletcher32:
-            return append_sum(data, buffer)
-        return data
+            append_sum(data, buffer)
+        else:
+            buffer[:] = np.frombuffer(data, np.uint8)
+
+    def _shuffled(self, block: NDArray[Any]) -> Encoded:
+        if self.shuffle and block.dtype.itemsize > 1:
+            return _shuffled(block).data
+        return block.reshape(-1).view(np.uint8).data
 
 
 def _known_keys(compression: Mapping[str, Any]) -> dict[str, Any]:

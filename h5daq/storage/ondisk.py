@@ -61,6 +61,7 @@ class OnDisk:
         self.sync_failed = False
         # One for all transactions: what one leaves on its way to the disk, the next one follows.
         self.behind = disk.write_behind(fd)
+        self.large = disk.large_writes(fd)
         try:
             self.share()
         except BaseException:
@@ -137,7 +138,8 @@ class OnDisk:
         return bytearray(self.read(page * PAGE, PAGE))
 
     def cut(self, length: int) -> None:
-        """Drop what lies beyond `length`."""
+        """Drop what lies beyond `length`, whatever has become of it."""
+        self.large.forget()
         if self.disk.size(self.fd) > length:
             self.disk.truncate(self.fd, length)
             self._settle()
@@ -145,6 +147,7 @@ class OnDisk:
 
     def sync(self, length: int) -> None:
         """Have at least `length` bytes, and all of them on the medium."""
+        self.large.settle()
         if self.disk.size(self.fd) < length:
             self.disk.truncate(self.fd, length)
         if not self.durable:
@@ -165,6 +168,7 @@ class OnDisk:
 
     def close(self) -> None:
         """Let go of the file."""
+        self.large.close()
         with suppress(OSError):
             # Of bytes that nobody has synced and nobody will.
             self.behind.finish()

@@ -12,7 +12,14 @@ overlay, and whoever ends the transaction raises it, once.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from h5daq.storage.large import Fill
 from h5daq.storage.ondisk import OnDisk
 from h5daq.storage.overlay import PAGE, Overlay
 
@@ -26,6 +33,17 @@ _SMALL = 64 << 10
 # What Python can raise in a callback without our doing: a failing disk, and the signals that
 # happen to arrive then.
 _REMEMBERED = (OSError, MemoryError, KeyboardInterrupt, SystemExit)
+
+
+class _Coming(NamedTuple):
+    """What a placeholder stands for."""
+
+    placeholder: NDArray[np.uint8]
+    fill: Fill
+
+    def is_in(self, view: memoryview) -> bool:
+        address = np.frombuffer(view, np.uint8).ctypes.data
+        return (address, len(view)) == (self.placeholder.ctypes.data, len(self.placeholder))
 
 
 class PagedFile:
@@ -48,7 +66,9 @@ class PagedFile:
         self._name = str(on_disk.path)
         self._barrier = barrier
         self._position = 0
-        self._behind = on_disk.behind
+        self._behind, self._large = on_disk.behind, on_disk.large
+        self._coming: _Coming | None = None
+        self._placeholder = np.empty(0, np.uint8)
         self.length = length
         self.direct_bytes = 0
         self.sync_failed = False
@@ -63,6 +83,38 @@ class PagedFile:
         self.error = self.error or error
         self._barrier = _NOWHERE
         self._overlay.spilling = False
+
+    @contextmanager
+    def later(self, nbytes: int, fill: Fill) -> Iterator[NDArray[np.uint8]]:
+        """Have HDF5 give a place to bytes that a thread puts together meanwhile.
+
+        Parameters
+        ----------
+        nbytes : int
+            How many there are.
+        fill : callable
+            Puts them into a buffer; called by another thread, until `settle`.
+
+        Yields
+        ------
+        ndarray
+            Memory that stands for them, to be written once and whole. It is never looked at.
+        """
+        if len(self._placeholder) < nbytes:
+            # Untouched, it takes addresses and no memory.
+            self._placeholder = np.empty(nbytes, np.uint8)
+        placeholder = self._placeholder[:nbytes]
+        self._coming = _Coming(placeholder, fill)
+        try:
+            yield placeholder
+            if self._coming is not None and self.error is None:
+                raise RuntimeError("HDF5 did not write what it was given in one piece")
+        finally:
+            self._coming = None
+
+    def settle(self) -> None:
+        """Wait until all that was given a place is written; raise OSError if something was not."""
+        self._large.settle()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to `offset`."""
@@ -85,6 +137,7 @@ class PagedFile:
         """Fill `buffer` from the position on; zeros where nothing could be read."""
         view = memoryview(buffer).cast("B")
         try:
+            self._large.settle_over(self._position, self._position + len(view))
             self._disk.read_into(self._fd, self._position, view)
             self._overlay.read_over(self._position, view)
         except _REMEMBERED as error:
@@ -97,7 +150,10 @@ class PagedFile:
         """Write at the position, to disk or overlay."""
         view = memoryview(data).cast("B")
         try:
-            self._write(self._position, view)
+            if self._coming is not None and self._coming.is_in(view):
+                self._place(self._position, self._coming)
+            else:
+                self._write(self._position, view)
         except _REMEMBERED as error:
             self.fail(error)
             self._write_discarded(self._position, view)
@@ -113,6 +169,21 @@ class PagedFile:
     def flush(self) -> None:
         """Do nothing: the commit syncs."""
 
+    def _place(self, offset: int, coming: _Coming) -> None:
+        """Send bytes on their way to where HDF5 wants them."""
+        self._coming = None
+        length = len(coming.placeholder)
+        if offset < self._barrier + PAGE:
+            # Others have bytes in that page, of which the overlay may have to know.
+            buffer = np.empty(length, np.uint8)
+            coming.fill(buffer)
+            self._write(offset, buffer.data)
+            return
+        self._large.submit(offset, length, coming.fill)
+        self.direct_bytes += length
+        if not self._large.direct:
+            self._send_behind(offset, length)
+
     def _write(self, offset: int, view: memoryview) -> None:
         if self._barrier == _NOWHERE:
             self._write_discarded(offset, view)
@@ -124,6 +195,7 @@ class PagedFile:
             self._write_direct(offset + below, view[below:])
 
     def _write_direct(self, offset: int, view: memoryview) -> None:
+        self._large.settle_over(offset, offset + len(view))
         self._disk.write(self._fd, offset, view)
         self.direct_bytes += len(view)
         page, start = divmod(offset, PAGE)

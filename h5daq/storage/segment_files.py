@@ -105,6 +105,7 @@ class SegmentFiles:
         with suppress(OSError):
             # Who syncs the segment is told as well, by a descriptor of his own.
             segment.behind.finish()
+        segment.large.close()
         self.disk.close(segment.behind_fd)
         self._retired.append(_Spare(spare, segment.fd))
 
@@ -256,7 +257,8 @@ class SegmentFiles:
     def _segment(self, path: Path, fd: int, head: Head) -> Segment:
         behind_fd = self.disk.open(path)
         behind = self.disk.write_behind(behind_fd)
-        segment = Segment(path, fd, head, self.disk, behind, behind_fd)
+        large = self.disk.large_writes(fd)
+        segment = Segment(path, fd, head, self.disk, behind, behind_fd, large)
         segment.size = head.end
         return segment
 

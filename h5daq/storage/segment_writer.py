@@ -72,9 +72,10 @@ class SegmentWriter:
         with self._writing:
             self._write_gathered()
             offset = segment.size
+            self._check_large(segment)
             try:
-                segment.write(offset, frame)
-                self._follow(segment, offset, size)
+                if not segment.write_large(offset, frame, self._files.reserved_bytes):
+                    self._follow(segment, offset, size)
             except OSError as error:
                 with suppress(OSError):
                     segment.cut_back(offset, self._files.segment_bytes)
@@ -91,6 +92,7 @@ class SegmentWriter:
                 self._write_gathered()
                 self._prime()
             upto, dirty = self._shelf.take_dirty()
+            self._settle(dirty)
             self._make_durable([s for s in dirty if self._durable or not s.head_synced])
             self._shelf.made_durable(upto, dirty)
             if self._durable:
@@ -107,6 +109,20 @@ class SegmentWriter:
         # A room that could not be had is not asked for again.
         with suppress(OSError):
             segment.prime(_PRIMED_BYTES, self._files.reserved_bytes)
+
+    def _check_large(self, segment: Segment) -> None:
+        """Take a large entry that was appended, and could not be written, for a failed sync."""
+        try:
+            segment.large.check()
+        except OSError as error:
+            raise self._fail(error, segment.path) from error
+
+    def _settle(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            try:
+                segment.large.settle()
+            except OSError as error:
+                raise self._fail(error, segment.path) from error
 
     def _make_durable(self, segments: list[Segment]) -> None:
         for segment in segments:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.entries import Entry, Head, walk
-from h5daq.storage.segment_disk import Part, SegmentDisk
+from h5daq.storage.large import LARGE_BYTES, PAGE_BYTES, LargeWrites, fill_from
+from h5daq.storage.segment_disk import Part, SegmentDisk, cut_parts
 from h5daq.storage.writeback import WriteBehind
 
 __all__ = ["Block", "Segment", "failure"]
 
-_PAGE_BYTES = 4096
 _ZEROS = bytes(64 << 10)
 
 # Below it, blocks that follow each other become one: a sync per row must not make a block per row.
@@ -81,6 +81,8 @@ class Segment:
     behind_fd : int
         What `behind` works on. The kernel tells each open file of a failed write once; with one
         for both, a sync could miss what the write-behind was told.
+    large : LargeWrites
+        What writes large entries, past the page cache if it can.
     origin : int
         Bytes of entries in all segments before it.
     size : int
@@ -101,6 +103,7 @@ class Segment:
     disk: SegmentDisk
     behind: WriteBehind
     behind_fd: int
+    large: LargeWrites
     origin: int = 0
     size: int = 0
     primed: int = 0
@@ -141,7 +144,37 @@ class Segment:
         Without the zeros, each write into a recycled file would first have to read that page.
         """
         end = offset + sum(map(len, parts))
-        self.disk.write_parts(self.fd, offset, [*parts, bytes(-end % _PAGE_BYTES)])
+        self.disk.write_parts(self.fd, offset, [*parts, bytes(-end % PAGE_BYTES)])
+
+    def write_large(self, offset: int, parts: list[Part], claimed: int) -> bool:
+        """Write like `write`, whole pages by a thread if they are many and have their room.
+
+        Parameters
+        ----------
+        offset : int
+            Where.
+        parts : list of bytes-like
+            What; kept until it is written, and not to change.
+        claimed : int
+            Up to which offset the file has its blocks: behind it a full disk may refuse a write,
+            which whoever waits for the thread would hear too late.
+
+        Returns
+        -------
+        bool
+            Whether it goes past the page cache.
+        """
+        end = offset + sum(map(len, parts))
+        begin, last = _page_up(offset), end - end % PAGE_BYTES
+        if last - begin < LARGE_BYTES or end > claimed:
+            self.write(offset, parts)
+            return False
+        first, pages, rest = cut_parts(parts, begin - offset, last - offset)
+        # Entries share these two pages, so they are written here, one after the other.
+        self.disk.write_parts(self.fd, offset, first)
+        self.disk.write_parts(self.fd, last, [*rest, bytes(-end % PAGE_BYTES)])
+        self.large.submit(begin, last - begin, fill_from(pages))
+        return self.large.direct
 
     def prime(self, length: int, most: int) -> None:
         """Write zeros where the next `length` bytes will go, up to the offset `most`.
@@ -149,7 +182,7 @@ class Segment:
         The first sync of a stretch of a file has to bring down as well that the file has it. Not
         to be called while anybody writes to the file.
         """
-        begin = -(-self.size // _PAGE_BYTES) * _PAGE_BYTES
+        begin = _page_up(self.size)
         self.primed = min(begin + length, most)
         if begin < self.primed:
             pieces, rest = divmod(self.primed - begin, len(_ZEROS))
@@ -180,6 +213,7 @@ class Segment:
 
     def _load(self, block: Block) -> bytes:
         try:
+            self.large.settle_over(block.offset, block.end)
             return self.disk.read(self.fd, block.offset, block.length)
         except OSError as error:
             raise failure(error, f"entry {block.first} can't be read", self.path) from error
@@ -194,6 +228,7 @@ class Segment:
 
     def close(self) -> None:
         """Let go of the file."""
+        self.large.close()
         self.disk.close(self.behind_fd)
         self.disk.close(self.fd)
 
@@ -208,6 +243,10 @@ class Segment:
         except OSError:
             # Only a precaution is lost: writing extends the file, and says so when it can't.
             return
+
+
+def _page_up(offset: int) -> int:
+    return -(-offset // PAGE_BYTES) * PAGE_BYTES
 
 
 def failure(error: OSError, what: str, path: Path) -> StorageError:

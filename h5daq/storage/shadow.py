@@ -46,6 +46,8 @@ class _Shadow:
 class ShadowDisk(SegmentDisk):
     """The operating system's files, to be read; changes stay in memory."""
 
+    past_cache = False
+
     def __init__(self) -> None:
         self._shadows: dict[FileIdentity, _Shadow] = {}
         self._open: dict[int, _Shadow] = {}

@@ -11,16 +11,20 @@ import errno
 import logging
 import time
 import traceback
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from h5daq.errors import FileDamaged, StorageError
 from h5daq.storage.committed import CommittedFile
 from h5daq.storage.disk import Disk
+from h5daq.storage.large import Fill
 from h5daq.storage.newfile import NewFile
 from h5daq.storage.ondisk import naming
 from h5daq.storage.overlay import Overlay
@@ -176,6 +180,12 @@ class TransactionFile:
         self._paged.seek(offset)
         self._paged.readinto(buffer)
 
+    def later(self, nbytes: int, fill: Fill) -> AbstractContextManager[NDArray[np.uint8]]:
+        """Have a place given to bytes that a thread puts together; see `PagedFile.later`."""
+        if self._paged is None:
+            raise RuntimeError(f"{self.path}: no transaction is open")
+        return self._paged.later(nbytes, fill)
+
     def check(self) -> None:
         """Raise what has gone wrong in the open transaction so far; it can only be aborted then."""
         if self._paged is not None and self._paged.error is not None:
@@ -194,6 +204,7 @@ class TransactionFile:
         try:
             self.check()
             with naming(self.path, "can't be committed"):
+                paged.settle()
                 pages = self._commit()
         except BaseException:
             self._discard()

@@ -101,6 +101,8 @@ class SimulatedDisk(Disk):
         What is on it, synced, from the beginning.
     """
 
+    past_cache = False
+
     def __init__(self, files: dict[Path, bytes] | None = None) -> None:
         self._start = _Contents()
         for inode, (path, data) in enumerate((files or {}).items(), start=1):

@@ -57,12 +57,21 @@ def test_without_any_filter_the_block_itself_is_written():
     assert np.shares_memory(np.frombuffer(filters.encode(block)), block)
 
 
-def test_deflate_and_checksums_of_large_blocks_are_worth_a_thread():
-    assert Filters({"compression": "gzip"}).slow(100)
-    assert not Filters({"shuffle": True}).slow(100)
-    assert Filters({"shuffle": True}).slow(1 << 20)
-    assert not Filters({"fletcher32": False}).slow(1 << 20)
-    assert not Filters({"compression": "lzf"}).slow(1 << 20)
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("fletcher32", [False, True])
+def test_the_length_is_known_beforehand_where_nothing_is_deflated(shuffle, fletcher32):
+    filters = Filters({"shuffle": shuffle, "fletcher32": fletcher32})
+    block = np.arange(1000.0)
+    buffer = np.empty(filters.stored_bytes(block.nbytes), "u1")
+    filters.fill(block, buffer)
+    assert bytes(buffer) == bytes(filters.encode(block))
+    assert not filters.deflates
+
+
+def test_the_length_is_not_known_where_it_depends_on_the_data():
+    assert Filters({"compression": "gzip"}).stored_bytes(100) == 0
+    assert Filters({"compression": "gzip"}).deflates
+    assert Filters({"compression": "lzf"}).stored_bytes(100) == 0
 
 
 @pytest.mark.parametrize("function", [None, fletcher._of_numcodecs])

@@ -14,6 +14,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -61,6 +62,8 @@ class Inode:
 class SimulatedDisk(SegmentDisk):
     """Files in memory, with room for `room` bytes, and syncs that fail when told to."""
 
+    past_cache = False
+
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
         self.names_now = {name: Inode(data) for name, data in (files or {}).items()}
         self.names_since = [dict(self.names_now)]
@@ -90,6 +93,9 @@ class SimulatedDisk(SegmentDisk):
 
     def read(self, fd: int, offset: int, length: int) -> bytes:
         return bytes(self.open_files[fd].data[offset : offset + length])
+
+    def write(self, fd: int, offset: int, data: Part) -> None:
+        self.write_parts(fd, offset, [data])
 
     def write_parts(self, fd: int, offset: int, parts: Sequence[Part]) -> None:
         inode, data = self.open_files[fd], b"".join(parts)
@@ -216,6 +222,7 @@ class Life:
         self.safe = journal.synced
 
 
+@mock.patch("h5daq.storage.segments.LARGE_BYTES", 8192)
 @settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -249,6 +256,7 @@ def test_what_a_torn_tail_hid_stays_dead_when_power_goes_again(tmp_path: Path, s
         life.power_loss()
 
 
+@mock.patch("h5daq.storage.segments.LARGE_BYTES", 8192)
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32),

@@ -128,6 +128,33 @@ def test_a_crash_leaves_the_state_before_or_after(libver, userblock):
     check_crashes(story, 50, seed=userblock)
 
 
+def changing_later(target):
+    """A transaction with chunks that get their place first and their bytes later."""
+
+    def work(file, step):
+        change(file, step)
+        data = file.get("large")
+        if data is None:
+            shape = {"maxshape": (None, 9000), "chunks": (1, 9000)}
+            data = file.create_dataset("large", (0, 9000), "u1", **shape)
+        for row in range(3 * step - 3, 3 * step):
+            data.id.set_extent((row + 1, 9000))
+            with target.later(9000, lambda buffer: buffer.fill(step)) as placeholder:
+                data.id.write_direct_chunk((row, 0), placeholder)
+
+    return work
+
+
+@pytest.mark.parametrize("libver", LIBVERS)
+def test_a_crash_with_chunks_that_come_later_leaves_the_state_before_or_after(libver):
+    story = Story({PATH: plain_file(libver)}, libver)
+    target = story.open()
+    for _ in range(3):
+        story.commit(target, changing_later(target))
+    target.close()
+    check_crashes(story, 50, seed=7)
+
+
 @pytest.mark.parametrize("libver", LIBVERS)
 def test_a_crash_with_pending_transactions_keeps_them(libver):
     story = Story({PATH: plain_file(libver)}, libver)

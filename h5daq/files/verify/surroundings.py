@@ -73,6 +73,8 @@ class Redo:
 class _Looking(Disk):
     """A disk that nothing is ever written to; what would be, is passed over."""
 
+    past_cache = False
+
     def write(self, fd: int, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Write nothing."""
 

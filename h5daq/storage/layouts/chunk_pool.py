@@ -1,10 +1,9 @@
-"""Full chunks on their way to the file; deflate and large checksums run in threads of their own.
+"""Full chunks on their way to the file; what takes long is done by threads.
 
 What is faster than handing a block to another thread is done and written at once. Deflate is
-slower than all the rest together, and the checksum of a large block takes as long as its way to
-the disk: such chunks are encoded by two threads (zlib, ISA-L and HDF5 let go of the interpreter)
-and written here, in the order they came. Their buffers are used again, for memory that the
-process never had costs more to touch than to copy into.
+slower than all the rest together: such chunks are encoded by two threads (zlib and ISA-L let go of
+the interpreter) and written here, in the order they came. A large chunk whose length is known
+beforehand is only given its place here; its checksum and its way to the disk are a thread's.
 """
 
 from __future__ import annotations
@@ -14,11 +13,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import h5py
-import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.storage.filters import Encoded
+from h5daq.storage.large import LARGE_BYTES
 from h5daq.storage.layouts.columns import BinaryColumn
+from h5daq.storage.transaction import TransactionFile
 
 __all__ = ["ChunkPool"]
 
@@ -31,19 +31,24 @@ class _Work(NamedTuple):
     column: BinaryColumn
     chunk: int
     nbytes: int
-    buffer: NDArray[np.uint8] | None
     result: Future[Encoded]
 
 
 class ChunkPool:
-    """Takes full chunks for the transaction that is open."""
+    """Takes full chunks for the transaction that is open.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    target : TransactionFile
+        Where they go.
+    """
+
+    def __init__(self, target: TransactionFile) -> None:
+        self._target = target
         self._file: h5py.File | None = None
         self._work: deque[_Work] = deque()
         self._bytes = 0
         self._threads: ThreadPoolExecutor | None = None
-        self._spare: list[NDArray[np.uint8]] = []
 
     @property
     def file(self) -> h5py.File:
@@ -57,18 +62,13 @@ class ChunkPool:
         self._file = file
 
     def put(self, column: BinaryColumn, index: int, block: NDArray[Any]) -> None:
-        """Take a full chunk; it is in the file at the latest after `drain`."""
-        filters, nbytes = column.filters, block.nbytes
-        if not filters.slow(nbytes):
+        """Take a full chunk; it is in the file at the latest after the commit."""
+        if column.filters.deflates:
+            self._encode(column, index, block)
+        elif block.nbytes >= LARGE_BYTES and column.filters.stored_bytes(block.nbytes):
+            column.write_later(self.file, index, block, self._target)
+        else:
             column.write(self.file, index, block, len(block))
-            return
-        buffer = self._buffer(filters.room(nbytes))
-        result = self._pool().submit(filters.encode, block, buffer)
-        self._work.append(_Work(column, index, nbytes, buffer, result))
-        self._bytes += nbytes
-        while self._bytes > _BYTES_IN_WORK or self._work[0].result.done():
-            if not self._write_oldest():
-                return
 
     def drain(self) -> None:
         """Write all that is still being encoded."""
@@ -90,6 +90,14 @@ class ChunkPool:
             self._threads.shutdown()
             self._threads = None
 
+    def _encode(self, column: BinaryColumn, index: int, block: NDArray[Any]) -> None:
+        result = self._pool().submit(column.filters.encode, block)
+        self._work.append(_Work(column, index, block.nbytes, result))
+        self._bytes += block.nbytes
+        while self._bytes > _BYTES_IN_WORK or self._work[0].result.done():
+            if not self._write_oldest():
+                return
+
     def _write_oldest(self) -> bool:
         """Write the oldest chunk; False when none is left after it."""
         if not self._work:
@@ -97,17 +105,7 @@ class ChunkPool:
         work = self._work.popleft()
         self._bytes -= work.nbytes
         work.column.write_encoded(self.file, work.chunk, work.result.result())
-        if work.buffer is not None:
-            self._spare.append(work.buffer)
         return bool(self._work)
-
-    def _buffer(self, size: int) -> NDArray[np.uint8] | None:
-        """A spare one of that size, or a new one; spare ones of other sizes are let go."""
-        if not size:
-            return None
-        if self._spare and len(self._spare[-1]) != size:
-            self._spare.clear()
-        return self._spare.pop() if self._spare else np.empty(size, np.uint8)
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

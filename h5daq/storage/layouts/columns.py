@@ -7,6 +7,7 @@ dataset by it, only in transactions in which it is written to, without a walk th
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Protocol
 
 import h5py
@@ -18,6 +19,7 @@ from h5daq.flow.batch import ColumnData
 from h5daq.flow.chunks import ChunkFiller
 from h5daq.flow.schema import Column
 from h5daq.storage.filters import Encoded, Filters
+from h5daq.storage.transaction import TransactionFile
 
 __all__ = ["BinaryColumn", "ChunkSink", "DatasetColumn", "TextColumn"]
 
@@ -113,8 +115,19 @@ class BinaryColumn(DatasetColumn):
     def write_encoded(self, file: h5py.File, index: int, chunk: Encoded) -> None:
         """Write a chunk that has passed the filters already."""
         self.extend(file, self._filler.rows)
-        offset = (index * self._chunk_rows, *(0 for _ in self._shape))
-        self.open(file).write_direct_chunk(offset, chunk)
+        self.open(file).write_direct_chunk(self._origin(index), chunk)
+
+    def write_later(
+        self, file: h5py.File, index: int, block: NDArray[Any], target: TransactionFile
+    ) -> None:
+        """Give a full chunk its place; a thread passes it through the filters and writes it."""
+        self.extend(file, self._filler.rows)
+        fill = functools.partial(self.filters.fill, block)
+        with target.later(self.filters.stored_bytes(block.nbytes), fill) as placeholder:
+            self.open(file).write_direct_chunk(self._origin(index), placeholder)
+
+    def _origin(self, index: int) -> tuple[int, ...]:
+        return (index * self._chunk_rows, *(0 for _ in self._shape))
 
 
 class TextColumn(DatasetColumn):

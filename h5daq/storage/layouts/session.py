@@ -38,7 +38,7 @@ class Session:
 
     def __init__(self, target: TransactionFile) -> None:
         self.target = target
-        self.pool = ChunkPool()
+        self.pool = ChunkPool(target)
         self._file: h5py.File | None = None
 
     @property

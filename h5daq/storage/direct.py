@@ -1,0 +1,93 @@
+"""A file that can be written past the page cache, where system and file system allow that.
+
+Linux wants a descriptor of its own for it (``O_DIRECT``), and offset, length and memory in whole
+blocks. A file system that knows no such writes says so when the file is opened, or only at the
+first write (EINVAL): from then on nothing is written past the cache any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from h5daq.storage.disk import Disk
+
+__all__ = ["DirectFile", "open_direct"]
+
+_UNKNOWN = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+class DirectFile:
+    """A file of a disk, a `h5daq.storage.large.Target`.
+
+    Parameters
+    ----------
+    disk : Disk
+        What it is on.
+    fd : int
+        Its descriptor, which stays the caller's.
+
+    Attributes
+    ----------
+    direct : bool
+        False once it turned out that the file can't be written past the cache.
+    """
+
+    def __init__(self, disk: Disk, fd: int) -> None:
+        self._disk, self._fd = disk, fd
+        self._lock = threading.Lock()
+        self._opened: int | None = None
+        self.direct = disk.past_cache
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Write all of `data` through the page cache."""
+        self._disk.write(self._fd, offset, data)
+
+    def write_direct(self, offset: int, data: memoryview) -> bool:
+        """Write whole pages past it; False where that can't be, and nothing was written."""
+        fd = self._descriptor()
+        if fd is None:
+            return False
+        try:
+            done = self._disk.write_direct(fd, offset, data)
+        except OSError as error:
+            if error.errno not in _UNKNOWN:
+                raise
+            self.direct = False
+            return False
+        if done < len(data):
+            # A disk that is nearly full, or a signal: the rest says why, or needs no whole pages.
+            self.write(offset + done, data[done:])
+        return True
+
+    def _descriptor(self) -> int | None:
+        # Two threads may come here first: one of them must not open a second one.
+        with self._lock:
+            if self.direct and self._opened is None:
+                self._opened = self._disk.open_direct(self._fd)
+                self.direct = self._opened is not None
+            return self._opened if self.direct else None
+
+    def close(self) -> None:
+        """No more writes past the cache; nothing may be on its way."""
+        opened, self._opened, self.direct = self._opened, None, False
+        if opened is not None:
+            self._disk.close_direct(opened)
+
+
+def open_direct(fd: int) -> int | None:
+    """A second descriptor of the same file, for writes past the page cache; None if there is none.
+
+    It is opened by way of /proc, so that the file's name may have changed, or be gone.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError:
+        # Also where /proc is not mounted, or descriptors are used up: then it is not worth one.
+        return None

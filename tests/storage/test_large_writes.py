@@ -1,0 +1,299 @@
+"""Large writes: what arrives, where the page cache can't be passed by, and what fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from h5daq.errors import StorageError
+from h5daq.storage.disk import Disk
+from h5daq.storage.journal import Journal
+from h5daq.storage.large import PAGE_BYTES, LargeWrites, PageMemory, fill_from
+from h5daq.storage.segment_disk import SegmentDisk, cut_parts
+from h5daq.storage.transaction import TransactionFile
+
+MIB = 1 << 20
+
+
+class NoDirect(SegmentDisk):
+    """A file system on which `O_DIRECT` is refused, at once or at the first write."""
+
+    def __init__(self, at_once: bool = False) -> None:
+        self.at_once = at_once
+
+    def open_direct(self, fd: int) -> int | None:
+        return None if self.at_once else super().open_direct(fd)
+
+    def write_direct(self, fd: int, offset: int, data: memoryview) -> int:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+class Short(SegmentDisk):
+    """Takes a page less than it is given."""
+
+    def write_direct(self, fd: int, offset: int, data: memoryview) -> int:
+        return super().write_direct(fd, offset, data[: max(PAGE_BYTES, len(data) - PAGE_BYTES)])
+
+
+class Broken(SegmentDisk):
+    """Writes past the cache fail, as long as `number` is not 0."""
+
+    number = errno.EIO
+
+    def write_direct(self, fd: int, offset: int, data: memoryview) -> int:
+        if self.number:
+            raise OSError(self.number, os.strerror(self.number))
+        return super().write_direct(fd, offset, data)
+
+
+DISKS = [SegmentDisk(), NoDirect(), NoDirect(at_once=True), Short()]
+
+
+@pytest.fixture
+def fd(tmp_path: Path) -> Iterator[int]:
+    number = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield number
+    os.close(number)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    disk=st.sampled_from(DISKS),
+    pieces=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 40_000)), max_size=12),
+    start=st.integers(0, 9000),
+)
+def test_what_is_written_side_by_side_arrives(
+    tmp_path_factory: pytest.TempPathFactory,
+    disk: SegmentDisk,
+    pieces: list[tuple[int, int]],
+    start: int,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "side"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    large, expected = disk.large_writes(fd), bytearray(start)
+    for gap, length in pieces:
+        expected += bytes(gap)
+        data = os.urandom(length)
+        large.submit(len(expected), length, fill_from([memoryview(data)]))
+        expected += data
+    large.settle()
+    found = os.pread(fd, len(expected) + 1, 0)
+    large.close()
+    os.close(fd)
+    assert found == (bytes(expected) if pieces else b"")
+
+
+def test_it_is_known_whether_the_cache_is_passed_by(fd: int) -> None:
+    for disk in (NoDirect(), NoDirect(at_once=True)):
+        large = disk.large_writes(fd)
+        large.submit(0, 2 * PAGE_BYTES, lambda buffer: buffer.fill(7))
+        large.settle()
+        assert not large.direct
+        large.close()
+    assert os.pread(fd, 3 * PAGE_BYTES, 0) == b"\7" * 2 * PAGE_BYTES
+
+
+def test_a_failure_is_said_until_it_is_forgotten(fd: int) -> None:
+    disk = Broken()
+    large = disk.large_writes(fd)
+    large.submit(0, MIB, lambda buffer: None)
+    for _ in range(2):
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            large.settle()
+    disk.number = 0
+    large.forget()
+    large.submit(0, MIB, lambda buffer: buffer.fill(1))
+    large.settle()
+    large.close()
+    assert os.pread(fd, MIB, 0) == b"\1" * MIB
+
+
+def test_a_fault_of_ours_in_the_thread_is_not_taken_for_the_disks(fd: int) -> None:
+    large = SegmentDisk().large_writes(fd)
+    large.submit(0, MIB, lambda buffer: 1 / 0)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ZeroDivisionError):
+        large.settle()
+
+
+def test_who_wants_more_than_may_be_on_its_way_waits(fd: int) -> None:
+    gate, begun = threading.Event(), []
+
+    def fill(buffer: np.ndarray) -> None:
+        begun.append(len(buffer))
+        assert gate.wait(60)
+
+    large = SegmentDisk().large_writes(fd)
+    with ThreadPoolExecutor(1) as pool:
+        for number in range(2):
+            large.submit(number * 8 * MIB, 8 * MIB, fill)
+        third = pool.submit(large.submit, 16 * MIB, MIB, fill)
+        assert not third.done()
+        gate.set()
+        third.result(60)
+    large.settle()
+    large.close()
+    assert sorted(begun) == [MIB, 8 * MIB, 8 * MIB]
+
+
+def test_bytes_on_their_way_are_waited_for_by_who_needs_them(fd: int) -> None:
+    gate = threading.Event()
+    large = SegmentDisk().large_writes(fd)
+    large.submit(0, MIB, lambda buffer: (gate.wait(60), buffer.fill(5))[1])
+    large.settle_over(MIB, 2 * MIB)
+    threading.Timer(0.05, gate.set).start()
+    large.settle_over(MIB - 1, MIB)
+    assert os.pread(fd, 1, MIB - 1) == b"\5"
+    large.close()
+
+
+def test_memory_is_used_again_and_begins_at_a_page() -> None:
+    memory = PageMemory()
+    first = memory.take(10_000)
+    assert first.ctypes.data % PAGE_BYTES == 0
+    assert len(first) >= 10_000
+    memory.give(first)
+    assert memory.take(9_000) is first
+    memory.give(first)
+    assert len(memory.take(100_000)) >= 100_000
+
+
+@given(st.lists(st.binary(max_size=9), max_size=6), st.data())
+def test_parts_are_cut_where_wanted(parts: list[bytes], data: st.DataObject) -> None:
+    whole = b"".join(parts)
+    offsets = sorted(data.draw(st.lists(st.integers(0, len(whole)), min_size=2, max_size=2)))
+    pieces = [b"".join(piece) for piece in cut_parts(parts, *offsets)]
+    assert pieces == [whole[: offsets[0]], whole[offsets[0] : offsets[1]], whole[offsets[1] :]]
+
+
+# -- the journal -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("disk", DISKS, ids=["direct", "refused late", "refused", "short"])
+def test_entries_of_all_sizes_are_read_back_in_order(tmp_path: Path, disk: SegmentDisk) -> None:
+    options = {"segment_bytes": 4 * MIB, "cache_bytes": 0, "disk": disk}
+    journal = Journal.open(tmp_path / "journal", **options)  # type: ignore[arg-type]
+    sizes = [100, MIB, 3, 300_001, 40_000, MIB - 17, 70, 2 * MIB, 5 * MIB, 11, 900_000]
+    messages = [os.urandom(size) for size in sizes]
+    for message in messages:
+        journal.append(message)
+    # Nothing is kept in memory: what is still on its way has to arrive first.
+    assert [bytes(entry.message) for entry in journal.entries(0, journal.last)] == messages
+    assert journal.sync() == len(messages)
+    again = Journal.open(tmp_path / "journal", disk=disk)
+    assert [bytes(entry.message) for entry in again.entries(0, again.last)] == messages
+    again.close()
+    journal.close()
+
+
+def test_a_large_entry_that_could_not_be_written_counts_as_a_failed_sync(tmp_path: Path) -> None:
+    disk = Broken()
+    journal = Journal.open(tmp_path / "journal", disk=disk)
+    journal.append(b"small")
+    assert journal.sync() == 1
+    journal.append(os.urandom(MIB))
+    for call in (journal.sync, lambda: journal.append(bytes(MIB))):
+        with pytest.raises(StorageError, match="nothing after entry 1 is safe"):
+            call()
+    disk.number = 0
+    journal.reopen()
+    assert journal.last == 1
+    assert journal.append(bytes(MIB)) == 2
+    assert journal.sync() == 2
+    journal.close()
+
+
+# -- transactions ----------------------------------------------------------------------------------
+
+
+def begun(path: Path, disk: Disk) -> tuple[TransactionFile, h5py.Dataset]:
+    """A file with a dataset of chunks of 1 MiB, in its second transaction."""
+    target = TransactionFile(path, create=True, disk=disk)
+    target.begin().create_dataset("x", (0, MIB), "u1", maxshape=(None, MIB), chunks=(1, MIB))
+    target.commit()
+    return target, target.begin()["x"]
+
+
+def write_rows(target: TransactionFile, dataset: h5py.Dataset, rows: list[int]) -> None:
+    for row in rows:
+        dataset.id.set_extent((row + 1, MIB))
+        with target.later(MIB, lambda buffer, row=row: buffer.fill(row)) as placeholder:
+            dataset.id.write_direct_chunk((row, 0), placeholder)
+
+
+@pytest.mark.parametrize("disk", DISKS, ids=["direct", "refused late", "refused", "short"])
+def test_chunks_that_are_written_later_are_in_the_file(tmp_path: Path, disk: Disk) -> None:
+    target, dataset = begun(tmp_path / "a.h5", disk)
+    write_rows(target, dataset, list(range(20)))
+    # A look before the commit waits for what it looks at.
+    assert dataset[19, 0] == 19
+    target.commit()
+    target.close()
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert [set(np.unique(row)) for row in file["x"]] == [{row} for row in range(20)]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_chunk_that_could_not_be_written_fails_the_commit(tmp_path: Path, number: int) -> None:
+    disk = Broken()
+    disk.number = 0
+    target, dataset = begun(tmp_path / "a.h5", disk)
+    size = (tmp_path / "a.h5").stat().st_size
+    disk.number = number
+    write_rows(target, dataset, [0, 1, 2])
+    with pytest.raises(StorageError, match=os.strerror(number)):
+        target.commit()
+    assert (tmp_path / "a.h5").stat().st_size == size
+    disk.number = 0
+    write_rows(target, target.begin()["x"], [0, 1, 2])
+    target.commit()
+    target.close()
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert [row[0] for row in file["x"]] == [0, 1, 2]
+
+
+def test_what_was_aborted_does_not_come_late(tmp_path: Path) -> None:
+    gate = threading.Event()
+    target, dataset = begun(tmp_path / "a.h5", Disk())
+    size = (tmp_path / "a.h5").stat().st_size
+    write_rows(target, dataset, [0])
+    dataset.id.set_extent((2, MIB))
+    with target.later(MIB, lambda buffer: (gate.wait(60), buffer.fill(9))[1]) as placeholder:
+        dataset.id.write_direct_chunk((1, 0), placeholder)
+    threading.Timer(0.05, gate.set).start()
+    target.abort()
+    assert (tmp_path / "a.h5").stat().st_size == size
+    target.close()
+
+
+def test_a_placeholder_that_hdf5_did_not_write_is_noticed(tmp_path: Path) -> None:
+    target, _ = begun(tmp_path / "a.h5", Disk())
+    with pytest.raises(RuntimeError, match="in one piece"), target.later(MIB, lambda buffer: None):
+        pass
+    target.abort()
+    target.close()
+
+
+def test_without_threads_a_failure_is_said_at_once(fd: int) -> None:
+    class Full:
+        direct = False
+
+        def write(self, offset: int, data: memoryview) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def write_direct(self, offset: int, data: memoryview) -> bool:
+            return False
+
+        def close(self) -> None: ...
+
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        LargeWrites(Full(), PageMemory(), None).submit(0, 10, lambda buffer: None)
