@@ -66,7 +66,7 @@ def _writer(args: Arguments) -> int:
     from h5daq.config import load
     from h5daq.daemon.texts import stopped_text
     from h5daq.logs import setup_logging
-    from h5daq.writer.interpreter import begin_writing
+    from h5daq.writer.interpreter import begin_writing, writing_begun
     from h5daq.writer.process import Writer
 
     config = load(args.config)
@@ -77,6 +77,7 @@ def _writer(args: Arguments) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: writer.ask_stop())
     writer.open()
+    writing_begun()
     if writer.recovered.sealed:
         print("sealed what was interrupted: " + ", ".join(map(str, writer.recovered.sealed)))
     print(f"recording into {writer.parts.desk.file_state()['file']}", flush=True)

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from h5daq.errors import H5daqError
 from h5daq.flow.control import ControlDecoder, encode_control
 from h5daq.logs import SendingHandler
-from h5daq.writer.interpreter import begin_writing
+from h5daq.writer.interpreter import begin_writing, writing_begun
 from h5daq.writer.process import Writer
 from h5daq.writer.settings import WriterSettings
 
@@ -102,6 +102,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: writer.ask_stop())
     try:
         writer.open()
+        writing_begun()
         writer.parts.desk.fates = lambda: pipe.fates
         pipe.record = writer.parts.alerting.record
         recovered = writer.recovered
