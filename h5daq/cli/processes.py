@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 import signal
 import socket
-import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,16 +66,18 @@ def _writer(args: Arguments) -> int:
     from h5daq.config import load
     from h5daq.daemon.texts import stopped_text
     from h5daq.logs import setup_logging
+    from h5daq.writer.interpreter import begin_writing, writing_begun
     from h5daq.writer.process import Writer
 
     config = load(args.config)
     settings = writer_settings(config, args.keys)
     setup_logging(**config.logging_arguments())
-    sys.setswitchinterval(0.001)  # the thread that receives must not wait long for the others
+    begin_writing()
     writer = Writer(settings, parent_gone=lambda: False)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: writer.ask_stop())
     writer.open()
+    writing_begun()
     if writer.recovered.sealed:
         print("sealed what was interrupted: " + ", ".join(map(str, writer.recovered.sealed)))
     print(f"recording into {writer.parts.desk.file_state()['file']}", flush=True)

@@ -14,6 +14,7 @@ import threading
 import time
 
 from h5daq.errors import H5daqError
+from h5daq.jobs.allocator import keep_freed_memory
 from h5daq.worker.life import FAILED, Worker
 from h5daq.worker.machine import harmless_output, no_input
 from h5daq.worker.parent import Parent
@@ -54,6 +55,7 @@ def serve(control: socket.socket | Parent) -> int:
 def _live(spec_bytes: bytes, parent: Parent | None) -> int:
     harmless_output()
     no_input()
+    keep_freed_memory()
     code = FAILED
     try:
         worker = Worker(WorkerSpec.from_bytes(spec_bytes), parent)

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from h5daq.errors import H5daqError
 from h5daq.flow.control import ControlDecoder, encode_control
 from h5daq.logs import SendingHandler
+from h5daq.writer.interpreter import begin_writing, writing_begun
 from h5daq.writer.process import Writer
 from h5daq.writer.settings import WriterSettings
 
@@ -93,7 +94,7 @@ def main() -> int:
     logger = logging.getLogger("h5daq")
     logger.setLevel(settings.log_level)
     logger.addHandler(SendingHandler("", lambda fields: pipe.send("log", **fields)))
-    sys.setswitchinterval(0.001)
+    begin_writing()
     # Ctrl-C goes to the whole terminal; the daemon stops the workers first and the writer last.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     writer = Writer(settings, pipe.parent_gone)
@@ -101,6 +102,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: writer.ask_stop())
     try:
         writer.open()
+        writing_begun()
         writer.parts.desk.fates = lambda: pipe.fates
         pipe.record = writer.parts.alerting.record
         recovered = writer.recovered

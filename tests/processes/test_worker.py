@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -104,6 +106,19 @@ def counting(**arguments: Any) -> DAQJob:
 def in_order(writer: PlayedWriter) -> bool:
     values = [int(x) for x in writer.column("j", 1)]
     return values == list(range(len(values)))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_a_worker_uses_the_memory_of_old_messages_again(bench: Bench) -> None:
+    def new_pages() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(8):
+            del [b"x" * (3 << 20) for _ in range(4)][:]
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    bench.start(DAQJob("j", "x", new_pages, read_period=0.01, dtype="i8"))
+    assert bench.has_rows(3)
+    assert min(bench.writer.column("j", 1)) < 8 * 12 * 256 / 10
 
 
 # -- moving ---------------------------------------------------------------------------------
