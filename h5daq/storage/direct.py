@@ -11,6 +11,7 @@ import errno
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _UNKNOWN = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class DirectFile:
-    """A file of a disk, a `h5daq.storage.large.Target`.
+    """A file of a disk, a `h5daq.storage.pages.Target`.
 
     Parameters
     ----------
@@ -47,21 +48,23 @@ class DirectFile:
         """Write all of `data` through the page cache."""
         self._disk.write(self._fd, offset, data)
 
-    def write_direct(self, offset: int, data: memoryview) -> bool:
+    def write_direct(self, offset: int, pages: Sequence[memoryview]) -> bool:
         """Write whole pages past it; False where that can't be, and nothing was written."""
         fd = self._descriptor()
         if fd is None:
             return False
         try:
-            done = self._disk.write_direct(fd, offset, data)
+            done = self._disk.write_direct(fd, offset, pages)
         except OSError as error:
             if error.errno not in _UNKNOWN:
                 raise
             self.direct = False
             return False
-        if done < len(data):
+        for part in pages:
             # A disk that is nearly full, or a signal: the rest says why, or needs no whole pages.
-            self.write(offset + done, data[done:])
+            if done < len(part):
+                self.write(offset + done, part[done:])
+            offset, done = offset + len(part), max(0, done - len(part))
         return True
 
     def _descriptor(self) -> int | None:

@@ -14,13 +14,15 @@ import fcntl
 import functools
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
 from h5daq.storage.direct import DirectFile, open_direct
 from h5daq.storage.exclusive import rename_exclusive
-from h5daq.storage.large import LargeWrites, PageMemory
+from h5daq.storage.large import LargeWrites, Threads
+from h5daq.storage.pages import PageMemory
 from h5daq.storage.writeback import WriteBehind
 
 __all__ = ["Disk", "FileIdentity"]
@@ -50,9 +52,8 @@ class Disk:
         return ThreadPoolExecutor(2, "h5daq-behind")
 
     @functools.cached_property
-    def _large(self) -> Executor:
-        # Two: one puts together what comes next while the other waits for the disk.
-        return ThreadPoolExecutor(2, "h5daq-large")
+    def _large(self) -> Threads:
+        return Threads(ThreadPoolExecutor(2, "h5daq-fill"), ThreadPoolExecutor(1, "h5daq-write"))
 
     @functools.cached_property
     def _memory(self) -> PageMemory:
@@ -120,9 +121,9 @@ class Disk:
         """Another descriptor of the file, for `write_direct`; None where there is no such thing."""
         return open_direct(fd) if self.past_cache else None
 
-    def write_direct(self, fd: int, offset: int, data: memoryview) -> int:
+    def write_direct(self, fd: int, offset: int, pages: Sequence[memoryview]) -> int:
         """Write pages of memory to pages of the file, past the cache; how many bytes of them."""
-        return os.pwrite(fd, data, offset)
+        return os.pwritev(fd, pages, offset)
 
     def close_direct(self, fd: int) -> None:
         """Close what `open_direct` gave."""

@@ -2,12 +2,12 @@
 
 A write into the page cache costs the processor more than all else that a large row goes through:
 pages are found, filled, sent, waited for and given back. So large ones are put together in memory
-that begins at a page, and go from there to the disk (``O_DIRECT``). Who asks for one goes on at
-once; `LargeWrites.settle` waits, and says what went wrong. The bytes in the first and the last
-page that are shared with others go through the cache as ever, and so does everything where system
-or file system know no such writes.
+that begins at a page, and go from there to the disk (``O_DIRECT``), one after the other, while the
+next is being put together. Who asks for one goes on at once; `LargeWrites.settle` waits, and says
+what went wrong.
 
-It changes speed, never safety: an fsync is needed all the same.
+Where system or file system know no such writes they go through the cache, in the same threads. It
+all changes speed, never safety: an fsync is needed all the same.
 """
 
 from __future__ import annotations
@@ -18,75 +18,44 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGE_BYTES", "PAGE_BYTES", "Fill", "LargeWrites", "PageMemory", "Target", "fill_from"]
+from h5daq.storage.pages import PageMemory, PageWriter, Piece, Target
 
-PAGE_BYTES = 4096
-"""What offset, length and memory of a write past the cache are multiples of."""
+__all__ = ["LARGE_BYTES", "Fill", "LargeWrites", "Threads", "fill_from"]
 
 LARGE_BYTES = 256 << 10
 """From here on a write is worth handing to another thread."""
 
-_MOST_BYTES = 16 << 20
-"""Of writes on their way; who wants more waits."""
+_MOST_BYTES, _MOST_AT_ONCE = 16 << 20, 8 << 20
+"""Of writes on their way; who wants more waits. And of those that go out together."""
 
 Fill = Callable[[NDArray[np.uint8]], None]
 """Puts what is to be written into a buffer of that length. Called by another thread."""
 
 
-class Target(Protocol):
-    """The file, as these writes see it.
+class Threads(NamedTuple):
+    """Where large writes are made.
 
     Attributes
     ----------
-    direct : bool
-        Whether it can be written past the page cache, as far as was tried.
+    fill : Executor
+        Puts pieces together.
+    write : Executor
+        Of one thread: writes that make a file longer wait for each other in the kernel anyway.
     """
 
-    direct: bool
-
-    def write(self, offset: int, data: memoryview) -> None:
-        """Write all of `data` through the page cache."""
-        ...
-
-    def write_direct(self, offset: int, data: memoryview) -> bool:
-        """Write whole pages past it; False where that can't be, and nothing was written."""
-        ...
-
-    def close(self) -> None:
-        """No more writes past the cache."""
-        ...
-
-
-class PageMemory:
-    """Buffers that begin at a page, and are used again: memory that is new costs more to touch."""
-
-    _KEPT = 4
-
-    def __init__(self) -> None:
-        self._spare: list[NDArray[np.uint8]] = []
-
-    def take(self, nbytes: int) -> NDArray[np.uint8]:
-        """A buffer of at least that many bytes. From any thread."""
-        try:
-            spare = self._spare.pop()
-        except IndexError:
-            return _page_aligned(nbytes)
-        return spare if nbytes <= len(spare) else _page_aligned(nbytes)
-
-    def give(self, buffer: NDArray[np.uint8]) -> None:
-        """It is not needed any more."""
-        if len(self._spare) < self._KEPT:
-            self._spare.append(buffer)
+    fill: Executor
+    write: Executor
 
 
 class _Write(NamedTuple):
     begin: int
     end: int
+    piece: Future[Piece]
     result: Future[None]
 
 
@@ -99,18 +68,20 @@ class LargeWrites:
         The file.
     memory : PageMemory
         Where the data are put together.
-    threads : Executor or None
-        Where that happens; None for at once.
+    threads : Threads or None
+        Where all happens; None for at once.
 
     Notes
     -----
     One thread may submit while another settles.
     """
 
-    def __init__(self, target: Target, memory: PageMemory, threads: Executor | None) -> None:
+    def __init__(self, target: Target, memory: PageMemory, threads: Threads | None) -> None:
         self._target, self._memory, self._threads = target, memory, threads
+        self._pages = PageWriter(target)
         self._lock = threading.Lock()
         self._writes: deque[_Write] = deque()
+        self._to_write: deque[Future[Piece]] = deque()
         self._failure: OSError | None = None
 
     @property
@@ -124,12 +95,14 @@ class LargeWrites:
         Without threads it is done on return, and raises OSError if it fails.
         """
         if self._threads is None:
-            self._perform(offset, nbytes, fill)
+            self._pages.write([self._filled(offset, nbytes, fill)])
             return
         self._make_room(nbytes)
-        result = self._threads.submit(self._perform, offset, nbytes, fill)
+        piece = self._threads.fill.submit(self._filled, offset, nbytes, fill)
         with self._lock:
-            self._writes.append(_Write(offset, offset + nbytes, result))
+            self._to_write.append(piece)
+            result = self._threads.write.submit(self._write_ready, piece)
+            self._writes.append(_Write(offset, offset + nbytes, piece, result))
 
     def check(self) -> None:
         """Raise the OSError of a write that has failed, again with each call until `forget`."""
@@ -138,19 +111,26 @@ class LargeWrites:
 
     def settle(self) -> None:
         """Wait for what was submitted before the call; then `check`."""
-        for write in self._pending():
-            self._wait(write)
+        if self._threads is None:
+            self._pages.flush()
+        elif self._pending() or self._pages.waiting:
+            # It comes behind what was submitted, in the same thread.
+            self._threads.write.submit(self._keeping, self._pages.flush).result()
+            self._pending()
         self.check()
 
     def settle_over(self, begin: int, end: int) -> None:
         """Settle if something on its way touches these bytes."""
-        if any(write.begin < end and begin < write.end for write in self._pending()):
+        under_way = [(write.begin, write.end) for write in self._pending()]
+        waiting = self._pages.waiting
+        if any(b < end and begin < e for b, e in [*under_way, waiting or (0, 0)]):
             self.settle()
 
     def forget(self) -> None:
         """Wait, and forget what failed: nobody wants those bytes any more."""
         for write in self._pending():
-            self._wait(write)
+            write.result.result()
+        self._pages.drop()
         self._failure = None
 
     def close(self) -> None:
@@ -158,12 +138,14 @@ class LargeWrites:
         self.forget()
         self._target.close()
 
+    # -- waiting ---------------------------------------------------------------------------------
+
     def _pending(self) -> tuple[_Write, ...]:
         if not self._writes:
             return ()
         with self._lock:
             while self._writes and self._writes[0].result.done():
-                self._note(self._writes.popleft())
+                self._writes.popleft().result.result()
             return tuple(self._writes)
 
     def _make_room(self, nbytes: int) -> None:
@@ -172,60 +154,60 @@ class LargeWrites:
         for write in pending:
             if under_way + nbytes <= _MOST_BYTES:
                 return
-            self._wait(write)
+            write.result.result()
             under_way -= write.end - write.begin
 
-    def _wait(self, write: _Write) -> None:
-        write.result.exception()
-        self._note(write)
+    # -- in the threads --------------------------------------------------------------------------
 
-    def _note(self, write: _Write) -> None:
-        error = write.result.exception()
-        if isinstance(error, OSError):
-            self._failure = self._failure or error
-        elif error is not None:
-            raise error
-
-    # -- in the thread ---------------------------------------------------------------------------
-
-    def _perform(self, offset: int, nbytes: int, fill: Fill) -> None:
-        phase = offset % PAGE_BYTES
+    def _filled(self, offset: int, nbytes: int, fill: Fill) -> Piece:
         try:
-            buffer = self._memory.take(phase + nbytes)
+            piece = Piece.empty(offset, nbytes, self._memory)
         except MemoryError as error:
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
-        whole = buffer[phase : phase + nbytes]
-        fill(whole)
-        self._write(offset, whole.data)
-        self._memory.give(buffer)
+        fill(piece.data)
+        return piece
 
-    def _write(self, offset: int, data: memoryview) -> None:
-        """Whole pages directly, what is left at either end through the cache."""
-        begin = -offset % PAGE_BYTES
-        end = len(data) - (offset + len(data)) % PAGE_BYTES
-        if begin < end and self._target.write_direct(offset + begin, data[begin:end]):
-            pieces = [(offset, data[:begin]), (offset + end, data[end:])]
-        else:
-            pieces = [(offset, data)]
-        for at, piece in pieces:
-            if piece:
-                self._target.write(at, piece)
+    def _write_ready(self, wanted: Future[Piece]) -> None:
+        """Write a piece, and those behind it that are ready, unless it went with one before it."""
+        if self._to_write and self._to_write[0] is wanted:
+            self._keeping(self._write_together)
+
+    def _keeping(self, work: Callable[[], None]) -> None:
+        """Do something, and keep what the disk says against it."""
+        try:
+            work()
+        except OSError as error:
+            self._failure = self._failure or error
+
+    def _write_together(self) -> None:
+        pieces = [self._to_write.popleft().result()]
+        nbytes = pieces[0].nbytes
+        while not pieces[-1].small and (piece := self._following(pieces[-1])) is not None:
+            nbytes += piece.nbytes
+            if piece.small or nbytes > _MOST_AT_ONCE:
+                break
+            pieces.append(piece)
+            self._to_write.popleft()
+        self._pages.write(pieces)
+        for piece in pieces:
+            self._memory.give(piece.buffer)
+
+    def _following(self, piece: Piece) -> Piece | None:
+        """The next piece, if it is ready and begins where this one ends."""
+        future = self._to_write[0] if self._to_write else None
+        if future is None or not future.done() or future.exception() is not None:
+            return None
+        following = future.result()
+        return following if following.offset == piece.end else None
 
 
-def fill_from(parts: Sequence[memoryview]) -> Fill:
+def fill_from(parts: Sequence[bytes | bytearray | memoryview]) -> Fill:
     """A `Fill` that puts pieces of bytes one after the other."""
 
     def fill(buffer: NDArray[np.uint8]) -> None:
         at = 0
-        for part in parts:
+        for part in filter(len, parts):
             buffer[at : at + len(part)] = np.frombuffer(part, np.uint8)
             at += len(part)
 
     return fill
-
-
-def _page_aligned(nbytes: int) -> NDArray[np.uint8]:
-    # A page more, so that the same length fits whatever offset the next write has.
-    whole = np.empty(-(-nbytes // PAGE_BYTES) * PAGE_BYTES + 2 * PAGE_BYTES, np.uint8)
-    start = -whole.ctypes.data % PAGE_BYTES
-    return whole[start : len(whole) - PAGE_BYTES + start]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from h5daq.storage.disk import Disk
 from h5daq.storage.links import names_of
 
-__all__ = ["Part", "SegmentDisk", "cut_parts"]
+__all__ = ["Part", "SegmentDisk"]
 
 Part = bytes | bytearray | memoryview
 """A piece of what is written; a memoryview has one dimension, of bytes."""
@@ -56,25 +56,6 @@ class SegmentDisk(Disk):
         """
         if sys.platform == "linux":
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def cut_parts(parts: Sequence[Part], *at: int) -> list[list[memoryview]]:
-    """`parts` one after the other, cut at these offsets in bytes: one list more than offsets."""
-    left, done, pieces = [memoryview(part) for part in parts if len(part)], 0, []
-    for offset in at:
-        rest = _behind(left, offset - done)
-        pieces.append(_before(left, offset - done))
-        left, done = rest, offset
-    return [*pieces, left]
-
-
-def _before(parts: list[memoryview], count: int) -> list[memoryview]:
-    """The first `count` bytes of `parts`."""
-    taken = []
-    for part in parts:
-        taken.append(part[:count])
-        count -= len(taken[-1])
-    return [part for part in taken if len(part)]
 
 
 def _behind(parts: list[memoryview], count: int) -> list[memoryview]:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.entries import Entry, Head, walk
-from h5daq.storage.large import LARGE_BYTES, PAGE_BYTES, LargeWrites, fill_from
-from h5daq.storage.segment_disk import Part, SegmentDisk, cut_parts
+from h5daq.storage.large import LARGE_BYTES, LargeWrites, fill_from
+from h5daq.storage.pages import PAGE_BYTES
+from h5daq.storage.segment_disk import Part, SegmentDisk
 from h5daq.storage.writeback import WriteBehind
 
 __all__ = ["Block", "Segment", "failure"]
@@ -147,7 +148,7 @@ class Segment:
         self.disk.write_parts(self.fd, offset, [*parts, bytes(-end % PAGE_BYTES)])
 
     def write_large(self, offset: int, parts: list[Part], claimed: int) -> bool:
-        """Write like `write`, whole pages by a thread if they are many and have their room.
+        """Write like `write`; what is large and has its room, by a thread.
 
         Parameters
         ----------
@@ -164,16 +165,11 @@ class Segment:
         bool
             Whether it goes past the page cache.
         """
-        end = offset + sum(map(len, parts))
-        begin, last = _page_up(offset), end - end % PAGE_BYTES
-        if last - begin < LARGE_BYTES or end > claimed:
+        size = sum(map(len, parts))
+        if size < LARGE_BYTES or offset + size > claimed:
             self.write(offset, parts)
             return False
-        first, pages, rest = cut_parts(parts, begin - offset, last - offset)
-        # Entries share these two pages, so they are written here, one after the other.
-        self.disk.write_parts(self.fd, offset, first)
-        self.disk.write_parts(self.fd, last, [*rest, bytes(-end % PAGE_BYTES)])
-        self.large.submit(begin, last - begin, fill_from(pages))
+        self.large.submit(offset, size, fill_from(parts))
         return self.large.direct
 
     def prime(self, length: int, most: int) -> None:
