@@ -86,13 +86,16 @@ class Ledger:
         if is_record(message):
             return list(self.apply_record(decode_record(message)))
         head = decode_head(message)
-        return self.apply_rows(head, self.batch_of(head)) if head.k == "rows" else self._note(head)
+        return self.apply_rows(self.batch_of(head)) if head.k == "rows" else self._note(head)
 
-    def apply_rows(self, head: Head, batch: Batch) -> list[Effect]:
-        """Rows move their incarnation's position and go to one file or to several."""
-        job = self.jobs[head.job]
-        job.next[head.inc] = batch.end
-        if head.job == EVENTS:
+    def apply_rows(self, batch: Batch) -> list[Effect]:
+        """Rows move their incarnation's position and go to one file or to several.
+
+        They are those of `batch_of`, made by this ledger or by one that has had the same entries.
+        """
+        job = self.jobs[batch.job]
+        job.next[batch.inc] = batch.end
+        if batch.job == EVENTS:
             self.raised.take(batch, job.schema)
         places: list[Effect] = list(self._place(job, batch))
         job.rows += batch.n

@@ -3,7 +3,8 @@
 Every message is one map with text keys. `read_map` walks over its pairs: a large ``bin`` is given
 as a view of the message, never copied, and a large text block is only measured. All else is
 unpacked under limits on size, nesting and counts, so that a small message can't claim much memory.
-A small one, in which there is nothing to object to, is unpacked in one go.
+A small one, in which there is nothing to object to, is unpacked in one go; so is a large one that
+ends with its one ``bin`` after a small beginning, as rows do.
 
 Whatever is wrong with the bytes, the outcome is one `WireError`; nothing else is ever raised.
 """
@@ -42,6 +43,9 @@ _FIRST_BYTES = 64 * 1024
 _SMALL_BYTES = MAX_LENGTH
 """A message of so many bytes is within all limits on counts."""
 
+_OPENING_BYTES = 4096
+"""Where a large message is looked through for the bin that is all the rest of it."""
+
 
 # First bytes of msgpack values.
 _NEVER_USED = 0xC1
@@ -49,6 +53,7 @@ _SHORT_LIST = 0x90
 _LISTS = (0xDC, 0xDD)
 _WIDTHS = {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9}
 _BIN_LENGTH_BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4}
+_EMPTY_BIN, _BIN32 = b"\xc4\0", b"\xc6"
 
 T = TypeVar("T", list[Any], dict[str, Any])
 
@@ -120,10 +125,9 @@ def read_map(message: Buffer, *, block: str = "") -> dict[str, Any]:
     WireError
         If the bytes are not exactly one map with text keys within the limits.
     """
-    if len(message) <= _SMALL_BYTES:
-        found = _read_small(message)
-        if found is not None and block not in found:
-            return found
+    found = _read_small(message) if len(message) <= _SMALL_BYTES else _read_opening(message)
+    if found is not None and block not in found:
+        return found
     try:
         return _Walk(message).pairs(block)
     except WireError:
@@ -153,6 +157,35 @@ def _read_small(message: Buffer) -> dict[str, Any] | None:
         whole = memoryview(message).cast("B")
         found[next(reversed(found))] = whole[len(whole) - len(last) :]
     return found
+
+
+def _read_opening(message: Buffer) -> dict[str, Any] | None:
+    """The pairs of a large message whose last value is a bin; None if that can't be seen at once.
+
+    An empty bin is put in its place, and what is before it read like a small message: it reads the
+    same, since the reader can't know yet what follows.
+    """
+    view = memoryview(message).cast("B")
+    opening = bytes(view[:_OPENING_BYTES])
+    at = _bin_to_the_end(opening, len(view))
+    if at < 0 or len(view) > MAX_MESSAGE_BYTES:
+        return None
+    found = _read_small(opening[:at] + _EMPTY_BIN)
+    last = next(reversed(found)) if found else ""
+    # One that is empty and ends the message is the one that was put there.
+    if found is None or not isinstance(found[last], memoryview) or found[last].nbytes:
+        return None
+    found[last] = view[at + 5 :]
+    return found
+
+
+def _bin_to_the_end(opening: bytes, size: int) -> int:
+    """Where a bin seems to begin that ends with the message; below 0 for nowhere."""
+    stop = len(opening) - 4
+    at = opening.find(_BIN32, 0, stop)
+    while at >= 0 and int.from_bytes(opening[at + 1 : at + 5], "big") != size - at - 5:
+        at = opening.find(_BIN32, at + 1, stop)
+    return at
 
 
 def _distinct(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

@@ -4,6 +4,9 @@ The writer notes each entry that brings rows, and forgets it when a checkpoint h
 the files. So whoever reads a job joins what a file holds up to its entry with the pieces behind
 that. Of the newest rows the values are kept as well, up to a limit; those before are read from the
 journal again.
+
+So an entry is decoded once: who brings it into the files finds its rows here, too, as long as they
+are kept.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from h5daq.flow.schema import Schema
 
 __all__ = ["Piece", "Recent"]
 
-KEPT_BYTES = 32 << 20
+KEPT_BYTES = 48 << 20
+"""More than the files are ever behind while they keep up."""
 
 
 @dataclass(slots=True)
@@ -76,19 +80,27 @@ class Recent:
         self._pieces: dict[str, list[Piece]] = {}
         self._notes: list[tuple[int, Noted]] = []
         self._kept: deque[Piece] = deque()
+        self._batches: dict[int, Batch] = {}
         self._bytes = 0
 
-    def take(self, lsn: int, effects: Iterable[Effect], schema: Schema, nbytes: int) -> None:
-        """Entry `lsn` has brought rows; `nbytes` is its length."""
+    def take(
+        self, lsn: int, batch: Batch, effects: Iterable[Effect], schema: Schema, nbytes: int
+    ) -> None:
+        """Entry `lsn` has brought rows, with these effects; `nbytes` is its length."""
         for effect in effects:
             if isinstance(effect, Place):
-                batch = effect.batch
+                part = effect.batch
+                self._batches[lsn] = batch
                 self.order[effect.job] = None
                 piece = Piece(
-                    lsn, effect.file, effect.job, batch.first, batch.n, schema, batch, nbytes
+                    lsn, effect.file, effect.job, part.first, part.n, schema, part, nbytes
                 )
                 self._pieces.setdefault(effect.job, []).append(piece)
                 self._keep(piece)
+
+    def batch(self, lsn: int) -> Batch | None:
+        """The rows that entry `lsn` has brought, if they are kept. From any thread."""
+        return self._batches.get(lsn)
 
     def _keep(self, piece: Piece) -> None:
         self._kept.append(piece)
@@ -98,6 +110,7 @@ class Recent:
 
     def _drop(self, piece: Piece) -> None:
         piece.batch = None
+        self._batches.pop(piece.lsn, None)
         self._bytes -= piece.nbytes
 
     def take_notes(self, lsn: int, effects: Iterable[Effect]) -> None:

@@ -146,6 +146,13 @@ class Column:
     unit, description : str
         Free text for the file's attributes.
 
+    Attributes
+    ----------
+    is_text : bool
+        Whether its values are strings of any length.
+    row_bytes : int
+        Bytes of one row; an estimate for text.
+
     Raises
     ------
     JobValueError, JobTypeError
@@ -157,10 +164,17 @@ class Column:
     shape: tuple[int, ...] = ()
     unit: str = ""
     description: str = ""
+    is_text: bool = field(init=False, compare=False, repr=False)
+    row_bytes: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dtype", _normal_dtype(self.label, self.dtype))
-        object.__setattr__(self, "shape", _normal_shape(self.label, self.shape))
+        dtype, shape = _normal_dtype(self.label, self.dtype), _normal_shape(self.label, self.shape)
+        is_text = dtype.kind == "O"
+        size = _TEXT_ESTIMATE if is_text else int(dtype.itemsize) * math.prod(shape)
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "is_text", is_text)
+        object.__setattr__(self, "row_bytes", size)
         if self.is_text and self.shape:
             raise JobValueError(f"label {self.label!r}: a text column has one string per row")
         for text in (self.unit, self.description):
@@ -169,18 +183,6 @@ class Column:
             if len(text) > MAX_TEXT or "\0" in text:
                 raise JobValueError(f"label {self.label!r}: a text over {MAX_TEXT}, or with a NUL")
             _utf8_bytes(text, "unit or description")
-
-    @property
-    def is_text(self) -> bool:
-        """Whether its values are strings of any length."""
-        return bool(self.dtype == object)
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row; an estimate for text."""
-        if self.is_text:
-            return _TEXT_ESTIMATE
-        return int(self.dtype.itemsize) * math.prod(self.shape)
 
     def to_wire(self) -> dict[str, Any]:
         """The column as a map; empty texts are left out."""

@@ -44,6 +44,11 @@ VERSION = 1
 
 _HEAD = {"v", "k", "job", "inc", "first", "n"}
 _ROWS = {*_HEAD, "data", "text"}
+_OWN = {
+    kind: fields.keys() - (_ROWS if kind == "rows" else _HEAD) for kind, fields in WORKER.items()
+}
+"""Fields that only this kind has. A log message has a text of its own: a field like any other."""
+
 _BIN32 = b"\xc6"
 
 _SMALL_BYTES = 4096
@@ -136,8 +141,7 @@ def decode_head(message: Buffer) -> Head:
     """
     fields = _known(read_map(message, block="text"), WORKER)
     kind = fields["k"]
-    # A log message has a text of its own, which is a field like any other.
-    own = WORKER[kind].keys() - (_ROWS if kind == "rows" else _HEAD)
+    own = _OWN[kind]
     return Head(
         v=fields["v"],
         k=kind,

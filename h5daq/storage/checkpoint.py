@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from h5daq.errors import FileDamaged, StorageError
+from h5daq.flow.batch import Batch
 from h5daq.flow.effects import Effect, Ended, Place, Sealed
 from h5daq.flow.entries import Entry
 from h5daq.flow.ledger import Ledger
@@ -76,6 +77,9 @@ class Builder:
     passes_vault : bool
         Whether somebody else keeps in mind what the vault's changes were answered: then they are
         passed over unread. They change no run file.
+    known_rows : callable
+        The rows of an entry, by its lsn, where another ledger has made them of the same entries
+        already; None where they are to be made of the message.
     left_alone : set of Path
         Files that have the name of one of ours and are others, or damaged.
     """
@@ -109,6 +113,7 @@ class Builder:
         self._fresh: dict[int, Counter[str]] = {}
         self.others_reach: Callable[[], int | None] = lambda: None
         self.passes_vault = False
+        self.known_rows: Callable[[int], Batch | None] = lambda _lsn: None
 
     @property
     def left_alone(self) -> set[Path]:
@@ -149,6 +154,9 @@ class Builder:
     def _effects(self, entry: Entry) -> list[Effect]:
         if self.passes_vault and is_vault(entry.message):
             return []
+        batch = self.known_rows(entry.lsn)
+        if batch is not None:
+            return self.ledger.apply_rows(batch)
         try:
             return self.ledger.apply(entry.message)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

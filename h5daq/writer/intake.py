@@ -222,14 +222,14 @@ class Intake:
         self.record(self._planner.before_rows(self.ledger, newest, self._clock()))
         lsn = self._journal.append(message)
         self.stalled = ""
-        effects = self.ledger.apply_rows(head, batch)
+        effects = self.ledger.apply_rows(batch)
         self.note.bytes += len(message)
         self.journaled_bytes += len(message)
         if not is_own(head.job):
             self.received_bytes += len(message)
             self.received_rows += batch.n
         job = self.ledger.jobs[head.job]
-        self.recent.take(lsn, effects, job.schema, len(message))
+        self.recent.take(lsn, batch, effects, job.schema, len(message))
         self.fed[head.job] = lsn
         if job.rows == batch.n:
             columns = [column.label for column in job.schema.columns]

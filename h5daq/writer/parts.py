@@ -185,6 +185,7 @@ class Parts:
             recorded=recorded,
         )  # fmt: skip
         builder.others_reach, builder.passes_vault = vault.reaches, True
+        builder.known_rows = self.intake.recent.batch
         return vault
 
     def _make_store(self, hooks: Hooks) -> Store:

@@ -260,13 +260,41 @@ def test_what_is_read_in_one_go_is_what_a_walk_finds(message: bytes, data: Any) 
     changed = bytearray(message)
     for _ in range(data.draw(st.integers(0, 2))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    quick = packing._read_small(bytes(changed))
-    if quick is not None:
-        walked = packing._Walk(bytes(changed)).pairs("")
-        assert repr(list(quick.items())) == repr(list(walked.items())) or (
-            list(map(type, quick.values())) == list(map(type, walked.values()))
-            and msgpack.packb(quick) == msgpack.packb(walked)
+    assert_walk_finds(packing._read_small(bytes(changed)), bytes(changed))
+
+
+@given(st.sampled_from(WORKER_MESSAGES), st.data())
+@settings(max_examples=400, deadline=None)
+def test_what_is_read_by_its_opening_is_what_a_walk_finds(message: bytes, data: Any) -> None:
+    fields, rest = msgpack.unpackb(message), data.draw(st.binary(max_size=9)) + bytes(20_000)
+    fields[data.draw(st.sampled_from([*sorted(fields), "new"]))] = data.draw(json_like)
+    last = data.draw(st.sampled_from([rest, {"x": rest}, [rest], {"": b"", "y": rest}, "text"]))
+    changed = bytearray(msgpack.packb({**fields, "last": last}))
+    for _ in range(data.draw(st.integers(0, 2))):
+        changed[data.draw(st.integers(0, min(len(changed), 300) - 1))] = data.draw(
+            st.integers(0, 255)
         )
+    del changed[len(changed) - data.draw(st.integers(0, 1)) :]
+    assert_walk_finds(packing._read_opening(bytes(changed)), bytes(changed))
+
+
+def assert_walk_finds(quick: dict[str, Any] | None, message: bytes) -> None:
+    if quick is None:
+        return
+    walked = packing._Walk(message).pairs("")
+    assert repr(list(quick.items())) == repr(list(walked.items())) or (
+        list(map(type, quick.values())) == list(map(type, walked.values()))
+        and msgpack.packb(quick) == msgpack.packb(walked)
+    )
+
+
+def test_large_rows_are_read_by_their_opening_alone() -> None:
+    batch = Batch("tank/T", 2**64 - 1, 7, 4096, (np.zeros(4096), np.zeros(4096)))
+    message = encode_rows(batch, Schema.of([Column("T", np.dtype("f8"))]))
+    found = packing._read_opening(message)
+    assert found is not None
+    assert found["data"].nbytes == 65536
+    assert found["data"].obj is message
 
 
 @pytest.mark.parametrize("message", WORKER_MESSAGES)
