@@ -16,7 +16,7 @@ import sys
 
 __all__ = ["KEPT_BYTES", "keep_freed_memory"]
 
-KEPT_BYTES = 32 << 20
+KEPT_BYTES = 128 << 20
 """Free memory beyond this goes back to the kernel: more than a worker has on its way at once."""
 
 _MAPPED_BYTES = 32 << 20

@@ -23,7 +23,7 @@ from h5daq.storage.segment_disk import Part, SegmentDisk
 from h5daq.storage.segment_files import SegmentFiles
 from h5daq.storage.segment_loading import load_segments
 from h5daq.storage.segment_writer import SegmentWriter
-from h5daq.storage.segments import Segment
+from h5daq.storage.segments import Frame, Segment
 from h5daq.storage.shelf import Shelf
 
 __all__ = ["Journal", "MemoryJournal"]
@@ -159,12 +159,15 @@ class Journal:
         size = frame_bytes(length)
         segment = self._admit(size)
         lsn = self._shelf.last + 1
-        header = frame_header(lsn, self._writer.promised, parts, segment.head.salt)
-        frame: list[Part] = [header, *parts, padding(length)]
+        promised, salt = self._writer.promised, segment.head.salt
+
+        def frame() -> list[Part]:
+            return [frame_header(lsn, promised, parts, salt), *parts, padding(length)]
+
         if size > _SMALL_BYTES:
-            self._writer.write_large(segment, lsn, size, frame)
+            self._writer.write_large(segment, lsn, Frame(size, tuple(parts), frame))
         else:
-            self._shelf.gather(lsn, frame)
+            self._shelf.gather(lsn, frame())
         return lsn
 
     def _admit(self, size: int) -> Segment:

@@ -18,14 +18,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.storage.pages import PageMemory, PageWriter, Piece, Target
 
-__all__ = ["LARGE_BYTES", "Fill", "LargeWrites", "Threads", "fill_from"]
+__all__ = ["LARGE_BYTES", "Fill", "LargeWrites", "Threads", "put_together"]
 
 LARGE_BYTES = 256 << 10
 """From here on a write is worth handing to another thread."""
@@ -90,19 +90,28 @@ class LargeWrites:
         return self._target.direct
 
     def submit(self, offset: int, nbytes: int, fill: Fill) -> None:
-        """Begin to write `nbytes` bytes at `offset`; waits while too many are on their way.
+        """Begin to write `nbytes` bytes at `offset`; `make_room` is for before.
 
         Without threads it is done on return, and raises OSError if it fails.
         """
         if self._threads is None:
             self._pages.write([self._filled(offset, nbytes, fill)])
             return
-        self._make_room(nbytes)
         piece = self._threads.fill.submit(self._filled, offset, nbytes, fill)
         with self._lock:
             self._to_write.append(piece)
             result = self._threads.write.submit(self._write_ready, piece)
             self._writes.append(_Write(offset, offset + nbytes, piece, result))
+
+    def make_room(self, nbytes: int) -> None:
+        """Wait while so many bytes more would be too many on their way."""
+        pending = self._pending()
+        under_way = sum(write.end - write.begin for write in pending)
+        for write in pending:
+            if under_way + nbytes <= _MOST_BYTES:
+                return
+            write.result.result()
+            under_way -= write.end - write.begin
 
     def check(self) -> None:
         """Raise the OSError of a write that has failed, again with each call until `forget`."""
@@ -148,15 +157,6 @@ class LargeWrites:
                 self._writes.popleft().result.result()
             return tuple(self._writes)
 
-    def _make_room(self, nbytes: int) -> None:
-        pending = self._pending()
-        under_way = sum(write.end - write.begin for write in pending)
-        for write in pending:
-            if under_way + nbytes <= _MOST_BYTES:
-                return
-            write.result.result()
-            under_way -= write.end - write.begin
-
     # -- in the threads --------------------------------------------------------------------------
 
     def _filled(self, offset: int, nbytes: int, fill: Fill) -> Piece:
@@ -201,13 +201,9 @@ class LargeWrites:
         return following if following.offset == piece.end else None
 
 
-def fill_from(parts: Sequence[bytes | bytearray | memoryview]) -> Fill:
-    """A `Fill` that puts pieces of bytes one after the other."""
-
-    def fill(buffer: NDArray[np.uint8]) -> None:
-        at = 0
-        for part in filter(len, parts):
-            buffer[at : at + len(part)] = np.frombuffer(part, np.uint8)
-            at += len(part)
-
-    return fill
+def put_together(parts: Sequence[bytes | bytearray | memoryview], buffer: NDArray[Any]) -> None:
+    """Put pieces of bytes one after the other into a buffer of their length."""
+    at = 0
+    for part in filter(len, parts):
+        buffer[at : at + len(part)] = np.frombuffer(part, np.uint8)
+        at += len(part)

@@ -179,6 +179,7 @@ class PagedFile:
             coming.fill(buffer)
             self._write(offset, buffer.data)
             return
+        self._large.make_room(length)
         self._large.submit(offset, length, coming.fill)
         self.direct_bytes += length
         if not self._large.direct:

@@ -14,9 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from h5daq.errors import StorageError
-from h5daq.storage.segment_disk import Part
 from h5daq.storage.segment_files import SegmentFiles
-from h5daq.storage.segments import Block, Segment, failure
+from h5daq.storage.segments import Block, Frame, Segment, failure
 from h5daq.storage.shelf import Shelf
 
 __all__ = ["SegmentWriter"]
@@ -67,21 +66,23 @@ class SegmentWriter:
         with self._writing:
             self._write_gathered()
 
-    def write_large(self, segment: Segment, lsn: int, size: int, frame: list[Part]) -> None:
+    def write_large(self, segment: Segment, lsn: int, frame: Frame) -> None:
         """Write one entry as it is, behind what is only in memory. All of it or nothing."""
+        # Outside the lock: a sync need not wait for more room than it takes.
+        segment.large.make_room(frame.size)
         with self._writing:
             self._write_gathered()
             offset = segment.size
             self._check_large(segment)
             try:
                 if not segment.write_large(offset, frame, self._files.reserved_bytes):
-                    self._follow(segment, offset, size)
+                    self._follow(segment, offset, frame.size)
             except OSError as error:
                 with suppress(OSError):
                     segment.cut_back(offset, self._files.segment_bytes)
                 self.check()
                 raise failure(error, f"entry {lsn} can't be written", segment.path) from error
-            block = Block(lsn, lsn, offset, size, message=tuple(frame[1:-1]))
+            block = Block(lsn, lsn, offset, frame.size, message=frame.message)
             self._shelf.hold(segment, block)
 
     def sync(self) -> int:

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from h5daq.errors import FileDamaged, StorageError
 from h5daq.flow.entries import Entry, Head, walk
-from h5daq.storage.large import LARGE_BYTES, LargeWrites, fill_from
+from h5daq.storage.large import LARGE_BYTES, LargeWrites, put_together
 from h5daq.storage.pages import PAGE_BYTES
 from h5daq.storage.segment_disk import Part, SegmentDisk
 from h5daq.storage.writeback import WriteBehind
 
-__all__ = ["Block", "Segment", "failure"]
+__all__ = ["Block", "Frame", "Segment", "failure"]
 
 _ZEROS = bytes(64 << 10)
 
@@ -69,6 +70,24 @@ class Block:
             return None
         frames = b"".join([self.frames, after.frames])
         return Block(self.first, after.last, self.offset, len(frames), frames)
+
+
+class Frame(NamedTuple):
+    """A large entry.
+
+    Attributes
+    ----------
+    size : int
+        Its bytes, header and padding included.
+    message : tuple of bytes-like
+        The parts of its message; they are not to change.
+    parts : callable
+        Gives all of it. The checksum takes a while, so whoever writes it calls that.
+    """
+
+    size: int
+    message: tuple[Part, ...]
+    parts: Callable[[], list[Part]]
 
 
 @dataclass(slots=True)
@@ -147,15 +166,15 @@ class Segment:
         end = offset + sum(map(len, parts))
         self.disk.write_parts(self.fd, offset, [*parts, bytes(-end % PAGE_BYTES)])
 
-    def write_large(self, offset: int, parts: list[Part], claimed: int) -> bool:
+    def write_large(self, offset: int, frame: Frame, claimed: int) -> bool:
         """Write like `write`; what is large and has its room, by a thread.
 
         Parameters
         ----------
         offset : int
             Where.
-        parts : list of bytes-like
-            What; kept until it is written, and not to change.
+        frame : Frame
+            What.
         claimed : int
             Up to which offset the file has its blocks: behind it a full disk may refuse a write,
             which whoever waits for the thread would hear too late.
@@ -165,11 +184,10 @@ class Segment:
         bool
             Whether it goes past the page cache.
         """
-        size = sum(map(len, parts))
-        if size < LARGE_BYTES or offset + size > claimed:
-            self.write(offset, parts)
+        if frame.size < LARGE_BYTES or offset + frame.size > claimed:
+            self.write(offset, frame.parts())
             return False
-        self.large.submit(offset, size, fill_from(parts))
+        self.large.submit(offset, frame.size, lambda buffer: put_together(frame.parts(), buffer))
         return self.large.direct
 
     def prime(self, length: int, most: int) -> None:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from h5daq.errors import StorageError
 from h5daq.storage.disk import Disk
 from h5daq.storage.journal import Journal
-from h5daq.storage.large import LargeWrites, fill_from
+from h5daq.storage.large import LargeWrites, put_together
 from h5daq.storage.pages import PAGE_BYTES, PageMemory
 from h5daq.storage.segment_disk import SegmentDisk
 from h5daq.storage.transaction import TransactionFile
@@ -93,7 +94,7 @@ def test_what_is_written_side_by_side_arrives(
         # Now and then the next one begins at a page.
         expected += bytes(gap if gap < 5000 else -len(expected) % PAGE_BYTES)
         data = os.urandom(length)
-        large.submit(len(expected), length, fill_from([memoryview(data)]))
+        large.submit(len(expected), length, partial(put_together, [data]))
         expected += data
         if step == "s":
             large.settle()
@@ -146,11 +147,13 @@ def test_who_wants_more_than_may_be_on_its_way_waits(fd: int) -> None:
     large = SegmentDisk().large_writes(fd)
     with ThreadPoolExecutor(1) as pool:
         for number in range(2):
+            large.make_room(8 * MIB)
             large.submit(number * 8 * MIB, 8 * MIB, fill)
-        third = pool.submit(large.submit, 16 * MIB, MIB, fill)
+        third = pool.submit(large.make_room, MIB)
         assert not third.done()
         gate.set()
         third.result(60)
+    large.submit(16 * MIB, MIB, fill)
     large.settle()
     large.close()
     assert sorted(begun) == [MIB, 8 * MIB, 8 * MIB]
