@@ -130,14 +130,12 @@ class WriterPort(Closing):
     def receive_data(self, max_messages: int, max_bytes: int) -> list[Frame]:
         """Messages of workers that have come, without waiting, up to either limit."""
         frames: list[Frame] = []
-        receive, no_block, size = self._pull.recv, zmq.NOBLOCK, 0
-        while len(frames) < max_messages and size < max_bytes:
-            try:
+        receive, no_block, more, size = self._pull.recv, zmq.NOBLOCK, _has_more, 0
+        with suppress(zmq.Again):
+            while len(frames) < max_messages and size < max_bytes and more(self._pull, len(frames)):
                 frame = receive(no_block, copy=False)
-            except zmq.Again:
-                break
-            frames.append(frame)
-            size += len(frame)
+                frames.append(frame)
+                size += len(frame)
         return frames
 
     def user_of(self, frame: Frame) -> str:
@@ -149,7 +147,7 @@ class WriterPort(Closing):
         requests: list[Asked] = []
         most = self._most_requests()
         with suppress(zmq.Again):
-            while len(requests) < most and self._has_more(len(requests)):
+            while len(requests) < most and _has_more(self._router, len(requests)):
                 requests.append(self._receive_request())
         self._taken, self._taken_at = len(requests), time.monotonic()
         return requests
@@ -161,10 +159,6 @@ class WriterPort(Closing):
             self._most = self._most // 2 if slow else 2 * self._most
             self._most = min(max(self._most, _REQUESTS_AT_LEAST), _REQUESTS_AT_ONCE)
         return self._most
-
-    def _has_more(self, taken: int) -> bool:
-        # To ask costs a tenth of a vain try, which among many requests is one only.
-        return taken >= _FEW or _readable(self._router)
 
     def _receive_request(self) -> Asked:
         receive = self._router.recv
@@ -229,6 +223,11 @@ class WriterPort(Closing):
         if self._locks is not None:
             lock(socket, self._locks)
         return socket
+
+
+def _has_more(socket: Socket, taken: int) -> bool:
+    # The first is known to be there. To ask costs less than a vain try, of which there is one.
+    return not 0 < taken < _FEW or _readable(socket)
 
 
 def _readable(socket: Socket) -> bool:
