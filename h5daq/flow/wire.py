@@ -243,7 +243,8 @@ def rows_of(head: Head, schema: Schema) -> Batch:
         raise WireError(f"{len(head.data)} bytes for {head.n} rows", cause="size")
     if [len(texts) for texts in head.text] != [head.n] * len(schema.text):
         raise WireError(f"text columns do not have {head.n} strings each", cause="size")
-    _check_texts(head.text)
+    if head.text:
+        _check_texts(head.text)
     columns = tuple(_columns(head, schema))
     batch = Batch(head.job, head.inc, head.first, head.n, columns)
     times = batch.times()
