@@ -56,7 +56,7 @@ class RowBuffer:
         max_age: float = 0.02,
         max_bytes: int = 1 << 20,
     ) -> None:
-        fitting = max(1, max_bytes // schema.row_bytes)
+        fitting = max(4, max_bytes // schema.row_bytes)
         self.schema = schema
         self.rows = fitting if rows is None else max(1, rows)
         self.max_age = max_age

@@ -27,6 +27,10 @@ _TEXT_PENDING = 1 << 20
 """Characters of a text column that wait at most for the next checkpoint."""
 
 
+_CHUNKS_AHEAD = 16
+"""That a dataset grows by at once while large chunks come in; `fit` takes back what is too many."""
+
+
 class ChunkSink(Protocol):
     """Where full chunks go: encoded and written at once, or in a while by a pool."""
 
@@ -53,7 +57,7 @@ class DatasetColumn:
 
     @property
     def extent(self) -> int:
-        """Rows that the dataset has now."""
+        """Rows that the dataset has now, in a transaction more than it will."""
         return self._extent
 
     def open(self, file: h5py.File) -> h5d.DatasetID:
@@ -65,6 +69,12 @@ class DatasetColumn:
     def extend(self, file: h5py.File, rows: int) -> None:
         """Give the dataset `rows` rows, if it has fewer."""
         if rows > self._extent:
+            self.open(file).set_extent((rows, *self._shape))
+            self._extent = rows
+
+    def fit(self, file: h5py.File, rows: int) -> None:
+        """Give the dataset exactly `rows` rows."""
+        if rows != self._extent:
             self.open(file).set_extent((rows, *self._shape))
             self._extent = rows
 
@@ -97,7 +107,7 @@ class BinaryColumn(DatasetColumn):
 
     def finish(self, file: h5py.File) -> None:
         """Bring the dataset to its full length, with its partial chunk."""
-        self.extend(file, self._filler.rows)
+        self.fit(file, self._filler.rows)
         partial = self._filler.partial()
         if partial is not None:
             index, block, held = partial
@@ -121,7 +131,8 @@ class BinaryColumn(DatasetColumn):
         self, file: h5py.File, index: int, block: NDArray[Any], target: TransactionFile
     ) -> None:
         """Give a full chunk its place; a thread passes it through the filters and writes it."""
-        self.extend(file, self._filler.rows)
+        if self._filler.rows > self._extent:
+            self.extend(file, self._filler.rows + _CHUNKS_AHEAD * self._chunk_rows)
         fill = functools.partial(self.filters.fill, block)
         with target.later(self.filters.stored_bytes(block.nbytes), fill) as placeholder:
             self.open(file).write_direct_chunk(self._origin(index), placeholder)
