@@ -72,7 +72,7 @@ def _writer(args: Arguments) -> int:
     config = load(args.config)
     settings = writer_settings(config, args.keys)
     setup_logging(**config.logging_arguments())
-    begin_writing()
+    begin_writing(settings.durability)
     writer = Writer(settings, parent_gone=lambda: False)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: writer.ask_stop())

@@ -29,6 +29,7 @@ from h5daq.flow.toll import Count
 
 __all__ = ["MAX_BATCH_BYTES", "RowBuffer"]
 
+_ROWS_TOGETHER, _LARGE_BATCH_BYTES = 4, 4 << 20
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """A batch of more than one row has at most this many bytes of numbers."""
 
@@ -41,7 +42,8 @@ class RowBuffer:
     schema : Schema
         Of the job.
     rows : int, optional
-        Rows at which it is full; by default as many as `max_bytes` holds.
+        Rows at which it is full; by default as many as `max_bytes` holds, and of larger ones up to
+        four: a message of its own costs each of them more than to wait for the next.
     max_age : float
         Seconds that the oldest row may wait.
     max_bytes : int
@@ -56,7 +58,8 @@ class RowBuffer:
         max_age: float = 0.02,
         max_bytes: int = 1 << 20,
     ) -> None:
-        fitting = max(4, max_bytes // schema.row_bytes)
+        several = min(_ROWS_TOGETHER, _LARGE_BATCH_BYTES // schema.row_bytes)
+        fitting = max(1, several, max_bytes // schema.row_bytes)
         self.schema = schema
         self.rows = fitting if rows is None else max(1, rows)
         self.max_age = max_age

@@ -3,7 +3,7 @@
 A message of a mebibyte is new memory in ZeroMQ's thread and in the worker's, and freed a moment
 later. glibc gives so much back to the kernel at once, and the next message costs 256 page faults
 and as many pages that are cleared: 0.2 ms of CPU per MiB in both processes together. So the writer
-and each worker have it keep what is free, of each arena at most `KEPT_BYTES` behind what is in use.
+and each worker have it keep what is free, of each arena up to a limit behind what is in use.
 
 A user's process is never touched, and where the C library is another one nothing is done.
 """
@@ -16,7 +16,7 @@ import sys
 
 __all__ = ["KEPT_BYTES", "keep_freed_memory"]
 
-KEPT_BYTES = 128 << 20
+KEPT_BYTES = 32 << 20
 """Free memory beyond this goes back to the kernel: more than a worker has on its way at once."""
 
 _MAPPED_BYTES = 32 << 20
@@ -26,13 +26,19 @@ _MAPPED_BYTES = 32 << 20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-def keep_freed_memory() -> bool:
-    """Have this process keep freed memory for what comes next; False where that can't be had."""
+def keep_freed_memory(kept_bytes: int = KEPT_BYTES) -> bool:
+    """Have this process keep freed memory for what comes next; False where that can't be had.
+
+    Parameters
+    ----------
+    kept_bytes : int
+        Free memory beyond this goes back to the kernel.
+    """
     if sys.platform != "linux":
         return False
     # musl has no such function, and needs none.
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-        kept = mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        kept = mallopt(_M_TRIM_THRESHOLD, kept_bytes)
         return bool(kept and mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES))
     return False

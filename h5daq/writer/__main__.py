@@ -94,7 +94,7 @@ def main() -> int:
     logger = logging.getLogger("h5daq")
     logger.setLevel(settings.log_level)
     logger.addHandler(SendingHandler("", lambda fields: pipe.send("log", **fields)))
-    begin_writing()
+    begin_writing(settings.durability)
     # Ctrl-C goes to the whole terminal; the daemon stops the workers first and the writer last.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     writer = Writer(settings, pipe.parent_gone)

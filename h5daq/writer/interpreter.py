@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from h5daq.jobs.allocator import keep_freed_memory
+from h5daq.jobs.allocator import KEPT_BYTES, keep_freed_memory
 
 __all__ = ["begin_writing", "writing_begun"]
 
@@ -20,10 +20,14 @@ _YOUNG = 10_000
 objects, and none of them is in a cycle: there are next to none in a writer."""
 
 
-def begin_writing() -> None:
-    """Before the writer is made."""
+_RELEASED_BYTES = 128 << 20
+"""What a checkpoint frees at once where there is no journal on disk, and a bit more."""
+
+
+def begin_writing(durability: str = "fsync") -> None:
+    """Before the writer is made, of a run of that durability."""
     sys.setswitchinterval(_SWITCH_SECONDS)
-    keep_freed_memory()
+    keep_freed_memory(_RELEASED_BYTES if durability == "none" else KEPT_BYTES)
 
 
 def writing_begun() -> None:

@@ -36,7 +36,7 @@ from h5daq.writer.vaulting import VaultDesk
 
 __all__ = ["MEMORY_BYTES", "Hooks", "Parts"]
 
-MEMORY_BYTES, _MEMORY_CHECKPOINT_BYTES = 256 << 20, 96 << 20
+MEMORY_BYTES, _MEMORY_CHECKPOINT_BYTES = 192 << 20, 96 << 20
 """Without a journal: what is kept in memory at most, and at which a checkpoint comes."""
 
 

@@ -87,6 +87,23 @@ def test_the_checksum_is_that_of_hdf5(function, monkeypatch):
             assert file["x"].id.read_direct_chunk((0,))[1] == bytes(chunk)
 
 
+@given(
+    data=st.one_of(
+        st.tuples(st.just(0), st.integers(0, 255)), st.tuples(st.integers(1, 2**32), st.just(0))
+    ),
+    length=st.sampled_from([131_071, 131_072, 131_073, 262_144, 300_002, 400_001]),
+    zeros=st.integers(0, 400_000),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_sum_of_large_data_is_that_of_hdf5(data, length, zeros):
+    seed, byte = data
+    values = np.full(length, byte, "u1")
+    if seed:
+        values = np.random.default_rng(seed).integers(0, 256, length, "u1")
+    values[:zeros] = 0
+    assert fletcher.checksum(values) == fletcher._function()(values)
+
+
 def test_another_filter_is_left_to_hdf5():
     filters = Filters({"compression": "lzf", "shuffle": True})
     assert not filters.direct
