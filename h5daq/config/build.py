@@ -12,9 +12,10 @@ import tomllib
 from collections.abc import Callable
 from typing import Any
 
+from h5daq.config.job_model import Job
 from h5daq.config.load import locate
 from h5daq.config.mistakes import KeyPath, Mistake, render, shown
-from h5daq.config.model import Config, Job
+from h5daq.config.model import Config
 from h5daq.errors import ConfigError, JobError
 from h5daq.flow.alarm_options import AlarmOptions
 from h5daq.jobs.extern import DAQJobExtern

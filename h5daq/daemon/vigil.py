@@ -16,8 +16,8 @@ from h5daq.client import Subscription
 from h5daq.daemon.supervisor import Child, Process
 from h5daq.errors import NoAnswer, WireError
 from h5daq.flow.alarm_options import AlarmOptions
-from h5daq.flow.alarms import Change
 from h5daq.flow.vigil import Vigil
+from h5daq.flow.watched import Change
 from h5daq.transports.locks import ClientKeys
 from h5daq.writer.alerting import about_run
 from h5daq.writer.settings import WriterSettings

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from h5daq.errors import ConfigError, JobError
-from h5daq.flow.alarms import Rules
 from h5daq.flow.limits import Limits
+from h5daq.flow.watched import Rules
 
 __all__ = ["AlarmOptions", "JobLimits"]
 

@@ -7,7 +7,7 @@ those of the writer's own alarms. Pure; times are seconds of a clock that never 
 
 from __future__ import annotations
 
-from h5daq.flow.alarms import Change
+from h5daq.flow.watched import Change
 
 __all__ = ["SILENT_SECONDS", "WRITER", "Vigil"]
 

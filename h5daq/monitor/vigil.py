@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from h5daq.flow.alarm_options import AlarmOptions
-from h5daq.flow.alarms import Change
 from h5daq.flow.closing import Closing
 from h5daq.flow.vigil import SILENT_SECONDS, Vigil
+from h5daq.flow.watched import Change
 from h5daq.monitor.feed import Feed
 from h5daq.writer.tellers import messengers
 

@@ -20,10 +20,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from h5daq.flow.alarm_options import AlarmOptions
-from h5daq.flow.alarms import Alarms, Change, Disk, Key, Seen
+from h5daq.flow.alarms import Alarms
 from h5daq.flow.batch import Batch
 from h5daq.flow.limits import greatest, least
 from h5daq.flow.schema import Schema
+from h5daq.flow.watched import Change, Disk, Key, Seen
 from h5daq.writer.events import EventLog, plain_text
 
 __all__ = ["AlarmWatch", "Teller"]

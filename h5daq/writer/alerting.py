@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from h5daq.flow.alarm_options import AlarmOptions
-from h5daq.flow.alarms import Seen
 from h5daq.flow.batch import Batch
 from h5daq.flow.ledger import Ledger
 from h5daq.flow.schema import Schema
 from h5daq.flow.vigil import WRITER
+from h5daq.flow.watched import Seen
 from h5daq.writer.alarms import AlarmWatch
 from h5daq.writer.committer import Publisher
 from h5daq.writer.events import EventLog

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from h5daq.errors import RequestError
-from h5daq.flow.alarms import Seen
 from h5daq.flow.glimpse import glimpse_of
 from h5daq.flow.names import is_own
 from h5daq.flow.requests import ErrorCode
+from h5daq.flow.watched import Seen
 from h5daq.storage.checkpoint import Builder
 from h5daq.storage.journal import Journal, MemoryJournal
 from h5daq.writer.accounts import Account, Stood

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5daq.flow.alarms import LEVELS, QUIET_SECONDS, Alarms, Change, Disk, Rules, Seen
+from h5daq.flow.alarms import QUIET_SECONDS, Alarms
 from h5daq.flow.limits import Limits, greatest, least
+from h5daq.flow.watched import LEVELS, Change, Disk, Rules, Seen
 
 BOUNDS = {"warn": {"low": -10.0, "high": 10.0}, "alarm": {"low": -20.0, "high": 20.0}}
 

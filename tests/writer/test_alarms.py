@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from h5daq.flow.alarm_options import AlarmOptions
-from h5daq.flow.alarms import Seen
 from h5daq.flow.batch import Batch
 from h5daq.flow.schema import Column, Schema
+from h5daq.flow.watched import Seen
 from h5daq.writer import alarms as module
 from h5daq.writer.alarms import AlarmWatch
 from h5daq.writer.alerting import Alerting

@@ -5,14 +5,25 @@ from __future__ import annotations
 import h5py
 from h5py import h5g, h5p, h5t
 
+from h5daq.storage.layouts.group_form import group_properties
+
 __all__ = ["make_default", "require_group"]
 
-_MOST_IN_HEADER = 65535
-"""Attributes; HDF5 takes no larger number."""
+_SOME_ROOM = 160
+"""Bytes in the header of a group of groups: a few links, and the attribute ``default``."""
 
 
-def require_group(file: h5py.File, path: str) -> h5py.Group:
+def require_group(file: h5py.File, path: str, room: int | None = _SOME_ROOM) -> h5py.Group:
     """The group at `path`; it and those above it are made where missing.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for writing.
+    path : str
+        Names with slashes between them.
+    room : int or None
+        Bytes of links and attributes that are about to come into it, as for `group_properties`.
 
     Raises
     ------
@@ -20,10 +31,11 @@ def require_group(file: h5py.File, path: str) -> h5py.Group:
         If something in the path is a dataset.
     """
     node: h5py.Group = file
-    for part in path.split("/"):
+    parts = path.split("/")
+    for depth, part in enumerate(parts, start=1):
         child = node.get(part)
         if child is None:
-            child = _new_group(node, part)
+            child = _new_group(node, part, room if depth == len(parts) else _SOME_ROOM)
         if not isinstance(child, h5py.Group):
             raise ValueError(f"{path!r}: {child.name!r} is a dataset, not a group")
         node = child
@@ -38,18 +50,7 @@ def make_default(file: h5py.File, path: str) -> None:
         node = node[part]
 
 
-def _new_group(node: h5py.Group, name: str) -> h5py.Group:
-    """A group whose attributes all stand in its header.
-
-    By default HDF5 moves more than eight of them to a heap, and in there (seen with 1.14 and 2.0)
-    it spoils its own state when one that grows, as the times of restarts do, is written some sixty
-    times: from then on the file can't be closed any more. In the header that does not happen.
-    """
-    in_order = h5p.CRT_ORDER_TRACKED | h5p.CRT_ORDER_INDEXED
-    properties = h5p.create(h5p.GROUP_CREATE)
-    properties.set_link_creation_order(in_order)
-    properties.set_attr_creation_order(in_order)
-    properties.set_attr_phase_change(_MOST_IN_HEADER, 0)
+def _new_group(node: h5py.Group, name: str, room: int | None) -> h5py.Group:
     link = h5p.create(h5p.LINK_CREATE)
     link.set_char_encoding(h5t.CSET_UTF8)
-    return h5py.Group(h5g.create(node.id, name.encode(), lcpl=link, gcpl=properties))
+    return h5py.Group(h5g.create(node.id, name.encode(), lcpl=link, gcpl=group_properties(room)))

@@ -19,7 +19,8 @@ from h5daq.flow.schema import TIME, Column, Schema
 from h5daq.storage.filters import Filters
 from h5daq.storage.layouts.attributes import clean_text, write_user_attributes
 from h5daq.storage.layouts.columns import BinaryColumn, ChunkSink, TextColumn
-from h5daq.storage.layouts.dimensions import attach_scales
+from h5daq.storage.layouts.dimensions import TimeScale
+from h5daq.storage.layouts.group_form import MOST_COMPACT
 from h5daq.storage.layouts.groups import make_default, require_group
 from h5daq.storage.layouts.heads import JobHead
 
@@ -27,6 +28,15 @@ __all__ = ["JobGroup", "expected"]
 
 MAX_SCALED_LABELS = 1000
 """Attaching scales takes a time that grows with the square of their number."""
+
+_LINK_BYTES, _ATTRIBUTE_BYTES = 26, 60
+"""In a header, without their names."""
+
+_PLOT_BYTES = 300
+"""Of NX_class, signal, axes and auxiliary_signals, without the labels."""
+
+_TEXT_BYTES = 16
+"""Of each further text of a list; it stands elsewhere."""
 
 _PLOTTED_KINDS = "iufc"
 _NAN_KINDS = "fc"
@@ -75,14 +85,12 @@ class JobGroup:
         expected : int
             Rows expected in a few checkpoints.
         """
-        group = require_group(file, head.job)
+        group = require_group(file, head.job, _room(head))
         write_user_attributes(group, head.attrs, GROUP_ATTRIBUTES)
-        columns = [_create(group, c, head, filters, expected) for c in head.schema.columns]
-        if len(columns) <= MAX_SCALED_LABELS + 1:
-            datasets = [group[column.label] for column in head.schema.columns]
-            attach_scales(file, datasets[0], datasets[1:])
         _make_plottable(file, group, head.schema)
-        return cls(head.schema, columns, 0)
+        datasets = _create_all(file, group, head, filters, expected)
+        pairs = zip(head.schema.columns, datasets, strict=True)
+        return cls(head.schema, [_column(c, dataset, filters) for c, dataset in pairs], 0)
 
     @classmethod
     def load(cls, group: h5py.Group, schema: Schema, filters: Filters) -> JobGroup:
@@ -149,9 +157,29 @@ def _seconds(time: Any) -> float:
 # -- making and finding datasets ---------------------------------------------------------------
 
 
+def _create_all(
+    file: h5py.File, group: h5py.Group, head: JobHead, filters: Filters, expected: int
+) -> list[h5py.Dataset]:
+    """The datasets, each with all its attributes before the next one is made.
+
+    The header of the newest object can still grow in its place; others grow in pieces elsewhere.
+    """
+    time, *others = head.schema.columns
+    datasets = [_create(group, time, head, filters, expected)]
+    scaled = len(others) <= MAX_SCALED_LABELS
+    scale = TimeScale(file, datasets[0], len(others)) if scaled else None
+    for column in others:
+        datasets.append(_create(group, column, head, filters, expected))
+        if scale:
+            scale.attach(datasets[-1])
+    if scale:
+        scale.finish()
+    return datasets
+
+
 def _create(
     group: h5py.Group, column: Column, head: JobHead, filters: Filters, expected: int
-) -> BinaryColumn | TextColumn:
+) -> h5py.Dataset:
     rows = chunk_rows(column.row_bytes, expected, head.chunk_length, head.schema.row_bytes)
     options: dict[str, Any] = {"chunks": (rows, *column.shape), "maxshape": (None, *column.shape)}
     shape = (0, *column.shape)
@@ -159,14 +187,13 @@ def _create(
         # No filters: they would only see the references, and netCDF refuses them on strings.
         dataset = group.create_dataset(column.label, shape, h5py.string_dtype(), **options)
     else:
-        fitting = filters.fit(column.dtype)
-        options.update(fitting.dataset_options())
+        options.update(filters.fit(column.dtype).dataset_options())
         if column.dtype.kind in _NAN_KINDS:
             # Zeros need no fill value of their own, and netCDF crashes on one of fixed bytes.
             options["fillvalue"] = fill_value(column)
         dataset = group.create_dataset(column.label, shape, column.dtype, **options)
     _describe(dataset, column)
-    return _column(column, dataset, filters)
+    return dataset
 
 
 def _column(column: Column, dataset: h5py.Dataset, filters: Filters) -> BinaryColumn | TextColumn:
@@ -229,6 +256,24 @@ def _make_plottable(file: h5py.File, group: h5py.Group, schema: Schema) -> None:
     path = group.name.strip("/")
     if not is_own(path):
         make_default(file, path)
+
+
+def _room(head: JobHead) -> int | None:
+    """Bytes that links and attributes will take in the header of the group, or a little more.
+
+    None where the labels are too many for it.
+    """
+    labels = head.schema.labels
+    if len(labels) > MOST_COMPACT:
+        return None
+    links = sum(_LINK_BYTES + len(label.encode()) for label in labels)
+    users = sum(_ATTRIBUTE_BYTES + len(name) + _more(value) for name, value in head.attrs.items())
+    return links + users + _PLOT_BYTES + _TEXT_BYTES * len(labels)
+
+
+def _more(value: Any) -> int:
+    """Bytes that a list takes."""
+    return _TEXT_BYTES * len(value) if isinstance(value, list | tuple) else 0
 
 
 def _texts(values: list[str]) -> Any:
