@@ -27,11 +27,25 @@ from h5daq.flow.schema import Column, Schema
 from h5daq.flow.store import Store
 from h5daq.flow.toll import Count
 
-__all__ = ["MAX_BATCH_BYTES", "RowBuffer"]
+__all__ = ["MAX_BATCH_BYTES", "RowBuffer", "usual_rows"]
 
-_ROWS_TOGETHER, _LARGE_BATCH_BYTES = 4, 4 << 20
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """A batch of more than one row has at most this many bytes of numbers."""
+
+_USUAL_BYTES, _ROWS_TOGETHER, _LARGE_BYTES = 1 << 20, 4, 5 << 20
+
+
+def usual_rows(row_bytes: int) -> int:
+    """Rows of a full batch: 1 MiB, and of large rows up to four in 5 MiB.
+
+    A message for each large row costs worker and writer more than it costs the row to wait for
+    three others, which it does only where they come at once.
+
+    >>> usual_rows(64), usual_rows(1 << 20), usual_rows(4 << 20)
+    (16384, 4, 1)
+    """
+    together = min(_ROWS_TOGETHER, _LARGE_BYTES // row_bytes)
+    return max(1, _USUAL_BYTES // row_bytes, together)
 
 
 class RowBuffer:
@@ -42,8 +56,7 @@ class RowBuffer:
     schema : Schema
         Of the job.
     rows : int, optional
-        Rows at which it is full; by default as many as `max_bytes` holds, and of larger ones up to
-        four: a message of its own costs each of them more than to wait for the next.
+        Rows at which it is full; by default as many as `max_bytes` holds.
     max_age : float
         Seconds that the oldest row may wait.
     max_bytes : int
@@ -58,8 +71,7 @@ class RowBuffer:
         max_age: float = 0.02,
         max_bytes: int = 1 << 20,
     ) -> None:
-        several = min(_ROWS_TOGETHER, _LARGE_BATCH_BYTES // schema.row_bytes)
-        fitting = max(1, several, max_bytes // schema.row_bytes)
+        fitting = max(1, max_bytes // schema.row_bytes)
         self.schema = schema
         self.rows = fitting if rows is None else max(1, rows)
         self.max_age = max_age

@@ -17,7 +17,7 @@ import numpy as np
 
 from h5daq.errors import ReadingError
 from h5daq.flow.batch import Batch
-from h5daq.flow.buffer import RowBuffer
+from h5daq.flow.buffer import RowBuffer, usual_rows
 from h5daq.flow.fold import Fold
 from h5daq.flow.toll import Count
 from h5daq.jobs.tally import Tally
@@ -73,7 +73,8 @@ class Collector:
         self._count = count or Count()
         self.interval = job.batch_interval if batch_interval is None else batch_interval
         self._job, self._inc, self._next = job.group, inc, 0
-        self._buffer = RowBuffer(job.schema, rows=job.initial_buffer_length, max_age=self.interval)
+        rows = job.initial_buffer_length or usual_rows(job.schema.row_bytes)
+        self._buffer = RowBuffer(job.schema, rows=rows, max_age=self.interval)
         self._fold = Fold(job.schema) if job.compress else None
         self._ship, self._tally = ship, tally
         self._lock = threading.Lock()
