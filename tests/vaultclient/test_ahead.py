@@ -140,9 +140,7 @@ def test_lost_pages_are_asked_for_again_and_come_once(scan, server, impatient, l
     assert len({r.args["first"] for r in gets(server)}) == 20
 
 
-def test_where_each_page_takes_so_long_that_it_is_asked_for_again_all_come(
-    scan, server, impatient
-):
+def test_where_each_page_takes_so_long_that_it_is_asked_for_again_all_come(scan, server, impatient):
     answer, seen = server.send, set()
 
     def second_time(identity, request, frames):
