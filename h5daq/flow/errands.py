@@ -2,7 +2,7 @@
 
 An answer may be lost with a connection or with the writer that owed it. So a request is repeated,
 word for word, until it is answered or given up: its number lets the writer see that it is the same
-one, and nothing is done twice. Pauses double, and a large request is given time to get through.
+one, and nothing is done twice. Pauses double, and what is large is given time to get through.
 
 ::
 
@@ -53,9 +53,10 @@ class Errands:
     def __len__(self) -> int:
         return len(self._open)
 
-    def ask(self, number: int, frames: Sequence[Buffer], now: float) -> None:
-        """A new request, due at once."""
-        pause = FIRST_PAUSE_SECONDS + sum(map(len, frames)) / SLOWEST_BYTES_PER_SECOND
+    def ask(self, number: int, frames: Sequence[Buffer], now: float, coming: int = 0) -> None:
+        """A new request, due at once; up to its answer there are `coming` bytes to come."""
+        size = sum(map(len, frames)) + coming
+        pause = FIRST_PAUSE_SECONDS + size / SLOWEST_BYTES_PER_SECOND
         self._open[number] = _Errand(frames, now, pause)
 
     def due(self, now: float) -> list[tuple[int, Sequence[Buffer]]]:

@@ -53,6 +53,9 @@ class Dataset(Described):
     page_bytes: int | None = None
     """Most bytes of rows in one reply, where it is less than for others."""
 
+    ahead_bytes = 2 << 20
+    """About as many has a page that is asked for while others are on their way."""
+
     def __init__(self, name: str, store: Store) -> None:
         super().__init__(name, store)
         self.pages = Pages()

@@ -36,6 +36,9 @@ class JobDataset(Dataset):
     page_bytes = 8 << 20
     """Most bytes of rows in a reply: while they are read, the writer takes no rows from workers."""
 
+    ahead_bytes = 4 << 20
+    """No fewer than of other pages, since each chunk of a job's file is read whole."""
+
     def __init__(self, name: str, group: str, store: JobStore) -> None:
         super().__init__(name, store)
         self.group, self._store = group, store

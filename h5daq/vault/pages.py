@@ -13,11 +13,32 @@ from typing import Any, NamedTuple
 from h5daq.flow.often import Often
 from h5daq.flow.packing import Buffer
 
-__all__ = ["Page", "Pages"]
+__all__ = ["Page", "Pages", "What"]
 
 _MOST_PAGES = 64
 _MOST_ROWS, _MOST_BYTES = 1024, 64 << 10
 """Of one that is kept."""
+
+
+class What(NamedTuple):
+    """What a page was asked for.
+
+    Attributes
+    ----------
+    verb : str
+        By which.
+    start : int
+        Its first row.
+    limit : int, optional
+        Most rows of this page and those that follow.
+    page : int, optional
+        Most rows of this page.
+    """
+
+    verb: str
+    start: int
+    limit: int | None = None
+    page: int | None = None
 
 
 class Page(NamedTuple):
@@ -40,21 +61,21 @@ class Page(NamedTuple):
 
 
 class Pages:
-    """Pages by verb, first row and limit.
+    """Pages by what they were asked for.
 
     Examples
     --------
     >>> pages = Pages()
     >>> pages.look(5, None)
-    >>> pages.keep(("get", 3, None), Page(2, False, Often(n=2), [b"12"]), 0)
-    >>> pages.find(("get", 3, None)).rows
+    >>> pages.keep(What("get", 3), Page(2, False, Often(n=2), [b"12"]), 0)
+    >>> pages.find(What("get", 3)).rows
     2
     >>> pages.look(6, None)
-    >>> pages.find(("get", 3, None))
+    >>> pages.find(What("get", 3))
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int | None], Page] = {}
+        self._known: dict[What, Page] = {}
         self._rows, self._head = -1, object()
 
     def look(self, rows: int, head: Any) -> None:
@@ -63,11 +84,11 @@ class Pages:
             self._known.clear()
             self._rows, self._head = rows, head
 
-    def find(self, what: tuple[str, int, int | None]) -> Page | None:
+    def find(self, what: What) -> Page | None:
         """The page, if it is kept."""
         return self._known.get(what)
 
-    def keep(self, what: tuple[str, int, int | None], page: Page, text_bytes: int) -> None:
+    def keep(self, what: What, page: Page, text_bytes: int) -> None:
         """Keep a page, if it is a short one, with all its texts."""
         size = text_bytes + sum(map(len, page.frames))
         if page.rows > _MOST_ROWS or size > _MOST_BYTES:

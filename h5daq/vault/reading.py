@@ -1,8 +1,8 @@
 """The vault's verbs that look into the open dataset: rows page by page, columns, parameters.
 
 Rows go out by column, and a few megabytes of them in one reply: where there are more, the
-reply says so, and the client asks again. Only the page that ends a reading counts as one for the
-latch.
+reply says so and names the pages that follow, for which the client may ask at once. Only the page
+that ends a reading counts as one for the latch.
 """
 
 from __future__ import annotations
@@ -21,9 +21,19 @@ from h5daq.vault.contexts import Context
 from h5daq.vault.dataset import Dataset
 from h5daq.vault.labrad import DATA_URL, to_data_url
 from h5daq.vault.legacy import parameter_value
-from h5daq.vault.pages import Page
+from h5daq.vault.pages import Page, What
 
-__all__ = ["Reading"]
+__all__ = ["AHEAD", "PAGED", "Reading"]
+
+PAGED = ("get", "get_ex", "get_ex_t")
+"""Verbs whose answers are rows."""
+
+AHEAD = 4
+"""Pages of one reading that may be asked for before the first of them is there."""
+
+_AHEAD_LEAST, _AHEAD_BYTES = 2, 8 << 20
+"""Where they are large, so many, or as many as have these bytes together: what is in flight is to
+stay in the caches, and in memory that is used again."""
 
 _PAGE_BYTES = 4 << 20
 """Bytes of rows in a reply: enough to go as fast as memory, and few enough not to keep others
@@ -83,16 +93,16 @@ class Reading:
     def _page(
         self, verb: str, context: Context, dataset: Dataset, args: Args, read: Read
     ) -> Answer:
-        limit, over = whole(args, "limit"), flag(args, "start_over")
         cursor, rows = context.cursor, dataset.rows
-        what = verb, 0 if over else cursor.position, limit
+        cursor.position = start = _start(cursor.position, rows, args)
+        what = What(verb, start, whole(args, "limit"), whole(args, "page"))
         dataset.pages.look(rows, dataset.store.head)
         page = dataset.pages.find(what)
         if page is None:
-            page, text_bytes = _read(context, dataset, rows, read, limit, over)
+            page, text_bytes = _read(context, dataset, rows, read, what)
             dataset.pages.keep(what, page, text_bytes)
         else:
-            cursor.position = what[1] + page.rows
+            cursor.position = start + page.rows
         if not page.more:
             unread = cursor.position < rows
             self._bulletin.tell(self._bulletin.latch.read(context.key, Kind.DATA, unread))
@@ -124,28 +134,48 @@ class Reading:
         raise BadParameter(f"dataset {dataset.name!r} has no parameter {name!r}")
 
 
+def _start(position: int, rows: int, args: Args) -> int:
+    """Where a page begins: where the context stands, or where its client wants it."""
+    over, first = flag(args, "start_over"), whole(args, "first")
+    if first is not None:
+        return min(first, rows)
+    return 0 if over else position
+
+
 def _read(
-    context: Context, dataset: Dataset, rows: int, read: Read, limit: int | None, over: bool
+    context: Context, dataset: Dataset, rows: int, read: Read, what: What
 ) -> tuple[Page, int]:
     """The page that begins where the context stands, and the bytes of its texts.
 
     The dataset had `rows` rows when it was looked at last.
     """
-    start = 0 if over else context.cursor.position
-    most = dataset.page_rows(start, _most_rows(dataset))
-    columns = read(most if limit is None else min(limit, most), over)
+    most = dataset.page_rows(what.start, _most_rows(dataset, _PAGE_BYTES))
+    columns = read(min(n for n in (most, what.limit, what.page or None) if n is not None), False)
     while (count := len(columns[0])) > 1 and _text_bytes(columns) > MAX_PAGE_BYTES:
         context.cursor.position -= count
         columns = read(count // 2, False)
     fields, frames = encode_columns(columns, copy=False)
     left = max(0, rows - context.cursor.position)
-    left = left if limit is None else min(left, limit - count)
-    answer = Often(fields, more=left > 0, left=left)
+    left = left if what.limit is None else min(left, what.limit - count)
+    ahead = _ends(dataset, context.cursor.position, left)
+    answer = Often(fields, more=left > 0, left=left, first=what.start, ahead=ahead)
     return Page(count, left > 0, answer, frames), _text_bytes(columns)
 
 
-def _most_rows(dataset: Dataset) -> int:
-    page = min(_PAGE_BYTES, dataset.page_bytes or MAX_PAGE_BYTES, MAX_PAGE_BYTES)
+def _ends(dataset: Dataset, position: int, left: int) -> list[int]:
+    """Where the pages that follow best end, of which there are so many rows."""
+    ends: list[int] = []
+    most, stop = _most_rows(dataset, dataset.ahead_bytes), position + left
+    reach = position + _AHEAD_BYTES // dataset.columns.dtype.itemsize
+    end = position
+    while end < stop and len(ends) < AHEAD and (end < reach or len(ends) < _AHEAD_LEAST):
+        end = min(stop, end + dataset.page_rows(end, most))
+        ends.append(end)
+    return ends
+
+
+def _most_rows(dataset: Dataset, page_bytes: int) -> int:
+    page = min(page_bytes, dataset.page_bytes or MAX_PAGE_BYTES, MAX_PAGE_BYTES)
     rows = max(1, page // dataset.columns.dtype.itemsize)
     return min(rows, _TEXT_ROWS) if any(c.type == "s" for c in dataset.columns.all) else rows
 

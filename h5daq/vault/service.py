@@ -25,7 +25,7 @@ from h5daq.vault.live import Live
 from h5daq.vault.looking import DEFAULT_FILTERS
 from h5daq.vault.names import VaultPath
 from h5daq.vault.noting import Append
-from h5daq.vault.reading import Reading
+from h5daq.vault.reading import AHEAD, PAGED, Reading
 from h5daq.vault.tree import Tree
 
 __all__ = ["Outcome", "Service"]
@@ -159,7 +159,7 @@ class Service:
         if verb in self._own:
             return self._own[verb](context, request.args), []
         found = self._reading.verbs[verb](context, self._dataset(context), request.args)
-        return found if verb in ("get", "get_ex", "get_ex_t") else (found, [])
+        return found if verb in PAGED else (found, [])
 
     # -- contexts --------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class Service:
         )
 
     def _context(self, context: Context, _args: Args) -> dict[str, Any]:
-        return {"boot": self._boot, "lease": context.lease}
+        return {"boot": self._boot, "lease": context.lease, "ahead": AHEAD}
 
     def _forget(self, context: Context, _args: Args) -> None:
         self._end(context)

@@ -129,17 +129,36 @@ class Courier(Closing):
         WireError
             If an argument has no form on the wire, or it is too large.
         """
-        number = next(self._numbers)
-        request = Request(number, verb, args, ctx, self.session, tuple(frames))
-        packed, future = encode_request(request), Future[Answered]()
+        return self.ask_all(ctx, verb, [args], frames)[0]
+
+    def ask_all(
+        self,
+        ctx: int,
+        verb: str,
+        several: Sequence[dict[str, Any]],
+        frames: Sequence[Buffer] = (),
+        *,
+        coming: int = 0,
+    ) -> list[Future[Answered]]:
+        """The same of several requests, which differ in their arguments.
+
+        `coming` bytes are to come until all answers are there: they are given time for that.
+        """
+        requests = [
+            Request(next(self._numbers), verb, args, ctx, self.session, tuple(frames))
+            for args in several
+        ]
+        packed = [encode_request(request) for request in requests]
+        futures = [Future[Answered]() for _ in requests]
         with self._lock:
-            if self._ending:
-                future.cancel()
-                return future
-            self._futures[number] = future
-            self._errands.ask(number, packed, time.monotonic())
+            for request, parts, future in zip(requests, packed, futures, strict=True):
+                if self._ending:
+                    future.cancel()
+                    continue
+                self._futures[request.id] = future
+                self._errands.ask(request.id, parts, time.monotonic(), coming)
         self._link.wake()
-        return future
+        return futures
 
     def hold(self, ctx: int, hearer: Tenant, every: float) -> None:
         """Keep a context alive by a word each `every` seconds, and give it what comes for it."""

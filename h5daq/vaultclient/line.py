@@ -2,12 +2,14 @@
 
 A request whose answer is overdue stays open: the courier goes on asking under the same number, so
 that it is done once at most. As long as it is not known whether a change was made, no other
-request is let through, since the user would have to guess; `settle` waits on.
+request is let through, since the user would have to guess; `settle` waits on. Of what only reads,
+several requests may be under way.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
@@ -71,7 +73,7 @@ class Answer:
 
 
 class Line:
-    """Requests in one context, one at a time; from any thread.
+    """Requests in one context, one at a time, but for readings; from any thread.
 
     Parameters
     ----------
@@ -85,6 +87,11 @@ class Line:
         Gets the notes.
     timeout : float
         Seconds to wait for an answer.
+
+    Attributes
+    ----------
+    ahead : int
+        How many pages of a reading the writer answers ahead; 0 if it knows of no such thing.
     """
 
     def __init__(
@@ -103,16 +110,17 @@ class Line:
         # Weakly: the courier has the line, and a context that nobody uses any more is to end.
         self._contexts, self._hearer = contexts, ref(hearer)
         self._ctx = -1
-        self._open: tuple[str, Future[Any]] | None = None
+        self._open: deque[tuple[str, Future[Any]]] = deque()
+        self.ahead = 0
 
     def begin(self, lease: float | None) -> None:
         """Have a new context, and keep it alive; one that was had before is let go."""
         with self.turn():
             self._courier.release(self._ctx)
-            self._ctx, self._open = next(self._contexts), None
-            args = {} if lease is None else {"lease": lease}
-            granted = self.ask("context", args).result["lease"]
-            self._courier.hold(self._ctx, self, float(granted) / BEATS)
+            self._ctx, self._open = next(self._contexts), deque()
+            granted = self.ask("context", {} if lease is None else {"lease": lease}).result
+            self.ahead = int(granted.get("ahead") or 0)
+            self._courier.hold(self._ctx, self, float(granted["lease"]) / BEATS)
 
     def ask(
         self,
@@ -136,9 +144,58 @@ class Line:
             If nothing comes in time, or an earlier change has no answer yet.
         """
         with self.turn():
-            self._check(verb)
-            self._open = verb, self._courier.ask(self._ctx, verb, args or {}, frames)
+            self._settled(verb)
+            self._open.append((verb, self._courier.ask(self._ctx, verb, args or {}, frames)))
             return self._answer(self.timeout if wait else None)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Have the line alone to `put` questions ahead of what is `heard`.
+
+        What is under way at the end is given up.
+
+        Raises
+        ------
+        NoAnswer
+            As `turn`, or if an earlier change has no answer yet.
+        """
+        with self.turn():
+            self._settled("get")
+            try:
+                yield
+            finally:
+                self.give_up()
+
+    def put(self, verb: str, several: Sequence[dict[str, Any]], coming: int = 0) -> None:
+        """Ask by a verb that only reads, behind what is asked already.
+
+        Parameters
+        ----------
+        verb : str
+            Which.
+        several : sequence of dict
+            Arguments, for each question.
+        coming : int
+            Bytes that are to come until their answers are there, as far as is known.
+
+        Raises
+        ------
+        ContextLost, NoAnswer
+            If the writer knows this context no more, or it is closed.
+        """
+        self._check(verb)
+        asked = self._courier.ask_all(self._ctx, verb, several, coming=coming)
+        self._open += [(verb, future) for future in asked]
+
+    def heard(self) -> Answer:
+        """The answer to the oldest question that was put; raises as `ask`."""
+        return self._answer(self.timeout)
+
+    def give_up(self) -> None:
+        """Wait for no answer any more."""
+        for _, future in list(self._open):
+            future.cancel()
+        self._open.clear()
 
     def settle(self, timeout: float | None = None) -> tuple[str, Any] | None:
         """Wait for the answer to the last request, if that is overdue; its verb and result.
@@ -151,9 +208,9 @@ class Line:
             If it was refused after all.
         """
         with self.turn():
-            if self._open is None:
+            if not self._open:
                 return None
-            verb, _ = self._open
+            verb, _ = self._open[0]
             return verb, self._answer(self.timeout if timeout is None else timeout).result
 
     def close(self) -> None:
@@ -163,8 +220,8 @@ class Line:
         self.closed = True
         self._courier.release(self._ctx)
         # Not in turn: a thread that waits for an answer is to wait no more.
-        if self._open is not None:
-            self._open[1].cancel()
+        for _, future in list(self._open):
+            future.cancel()
         if not self.lost:
             self._courier.ask(self._ctx, "forget", {})
 
@@ -219,9 +276,13 @@ class Line:
             raise NoAnswer(f"{verb}: this context of the vault is closed")
         if self.lost:
             raise self._loss()
-        if self._open is None:
+
+    def _settled(self, verb: str) -> None:
+        """See that nothing is under way of which it must be known what came of it."""
+        self._check(verb)
+        if not self._open:
             return
-        earlier, future = self._open
+        earlier, future = self._open[0]
         if future.done() or earlier in _READING:
             self._answer(self.timeout)
         else:
@@ -231,15 +292,14 @@ class Line:
             )
 
     def _answer(self, timeout: float | None) -> Answer:
-        assert self._open is not None
-        verb, future = self._open
+        verb, future = self._open[0]
         try:
             answered = future.result(timeout)
         except TimeoutError:
             raise self._silence(verb, timeout) from None
         except CancelledError:
             raise NoAnswer(f"{verb}: the client or the context is closed") from None
-        self._open = None
+        self._open.popleft()
         if isinstance(answered.answer, Failure):
             raise self._error(verb, answered.answer)
         return Answer(answered.answer.result, answered.answer.frames, answered.sent == 1)

@@ -6,6 +6,7 @@ stretches, and comes in pages, without the user's doing.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.flow.vaultwire import Field, decode_columns, encode_columns
+from h5daq.vaultclient.ahead import Ahead, Came, Taken
 from h5daq.vaultclient.gathered import Gathered
-from h5daq.vaultclient.line import Line
+from h5daq.vaultclient.line import Answer, Line
 from h5daq.vaultclient.pipeline import Pipeline
 from h5daq.vaultclient.place import Place
 from h5daq.vaultclient.reading import Page
@@ -151,11 +153,40 @@ class Rows:
         return tuple(map(as_array, self._read("get_ex_t", limit, start_over)))
 
     def _read(self, verb: str, limit: int | None, start_over: bool) -> list[Field]:
-        gathered = Gathered()
         with self._line.turn():
+            if self._line.ahead:
+                return self._read_ahead(verb, limit, start_over)
+            gathered = Gathered()
             ask, passing = partial(self._page, verb, gathered), partial(self._page, "get_ex", None)
             self._place.rows.read(ask, limit, start_over, passing=passing)
+            return gathered.columns()
+
+    def _read_ahead(self, verb: str, limit: int | None, start_over: bool) -> list[Field]:
+        position = self._place.rows
+        reading = Ahead(0 if start_over else position.at, limit, self._line.ahead)
+        gathered, coming = Gathered(), 0
+        with self._line.reading():
+            while not reading.done:
+                wishes = reading.wishes(time.monotonic())
+                if wishes:
+                    args = [wish.args() for wish in wishes]
+                    self._line.put(verb, args, coming * reading.asked)
+                coming = self._take(gathered, reading, self._line.heard())
+        position.at = reading.at
         return gathered.columns()
+
+    def _take(self, gathered: Gathered, reading: Ahead, answer: Answer) -> int:
+        """A page; how many bytes it had."""
+        told = answer.result
+        came = Came(told["first"], told["n"], told.get("more") is True, told.get("ahead") or ())
+        taken = reading.take(came, time.monotonic())
+        if taken is Taken.ANOTHER:
+            gathered.clear()
+        else:
+            gathered.take(decode_columns(told, answer.frames), int(told.get("left") or 0))
+        if taken is not Taken.GOES_ON:
+            self._line.give_up()
+        return sum(map(len, answer.frames))
 
     def _page(
         self, verb: str, gathered: Gathered | None, limit: int | None, start_over: bool

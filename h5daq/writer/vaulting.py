@@ -32,10 +32,12 @@ from h5daq.vault.bulletin import Told
 from h5daq.vault.contexts import check_room
 from h5daq.vault.live import Live
 from h5daq.vault.names import path_of
+from h5daq.vault.reading import PAGED
 from h5daq.vault.service import Outcome, Service
 from h5daq.vault.tree import Tree
 from h5daq.writer.guard import Guard
 from h5daq.writer.intake import Intake
+from h5daq.writer.owed import Owed
 from h5daq.writer.recorded import Recorded
 
 __all__ = ["VaultDesk"]
@@ -44,6 +46,9 @@ log = logging.getLogger("h5daq.writer")
 
 _CHECKPOINT_BYTES = 32 << 20
 """Bytes of changes at which a checkpoint comes early."""
+
+_LARGE_BYTES = 256 << 10
+"""A frame of an answer that does not wait until other requests are looked at."""
 
 _SLOW_SECONDS, _SLOW_PAUSE = 0.1, 1.0
 """A sync that takes longer is the committer's for a while: the sockets must not wait for it."""
@@ -116,6 +121,7 @@ class VaultDesk:
             tree, self._live, self._append, intake.ledger.answered, boot, journal.sync
         )
         self._letters: deque[_Letter] = deque()
+        self._owed = Owed()
         self._notes = NotePacker()
         self._routes: dict[str, tuple[bytes, str]] = {}
         self._last, self._bytes = journal.synced, 0
@@ -137,8 +143,12 @@ class VaultDesk:
             self._routes[request.session] = asked.identity, asked.user
         try:
             self._check_share(asked.user, request)
+            if request.verb in PAGED:
+                self._owed.check(asked.identity, asked.user)
             outcome = self._answer(request)
             reply = outcome.reply(request.id)
+            if outcome.frames:
+                reply = self._owed.note(asked.identity, asked.user, reply)
         except VaultError as error:
             reply = encode_failure(request.id, ErrorCode(error.code), str(error))
         except RequestError as error:
@@ -148,6 +158,9 @@ class VaultDesk:
         except WireError as error:
             reply = encode_failure(request.id, ErrorCode.BAD_ARGUMENT, str(error))
         self._letters.append(_Letter(self._last, asked.identity, asked.user, reply))
+        if len(reply[-1]) >= _LARGE_BYTES:
+            # While the next request is looked at, this answer is on its way.
+            self.send_ready()
         if self._bytes >= _CHECKPOINT_BYTES:
             self.checkpoint()
 

@@ -70,6 +70,15 @@ def test_reading_goes_on_over_the_end_of_the_file_into_what_waits(file):
     assert file.read(2990, 3005).tolist() == rows_of(table(2990, 15)).tolist()
 
 
+def test_no_rows_are_read_from_anywhere(file):
+    file.append(table(0, 3000))
+    file.checkpoint(2.0)
+    with h5py.File(file.path) as plain:
+        chunk = plain["DataVault"].chunks[0]
+    for start in (0, 1, chunk, 3000):
+        assert len(file.read(start, start)) == 0
+
+
 def test_a_reader_that_holds_the_file_open_keeps_nobody_from_reading_on(file):
     with h5py.File(file.path):
         for start in (0, 700, 1400):

@@ -307,6 +307,42 @@ def test_a_reading_without_a_limit_comes_in_pages_that_say_so(served, anna, monk
     assert anna.heard() == ["data-available"]
 
 
+def test_pages_that_follow_are_named_and_may_be_asked_for_at_once(served, anna, monkeypatch):
+    monkeypatch.setattr("h5daq.vault.reading.MAX_PAGE_BYTES", 64)
+    scan(anna, rows=50)
+    first = served.ask("anna", 1, "get", {"first": 0, "limit": 22}).result
+    assert (first["first"], first["n"], first["ahead"]) == (0, 4, [8, 12, 16, 20])
+    # In no order, and one of them twice: each has the rows that it was asked for.
+    for start, end in ((16, 20), (4, 8), (4, 8), (12, 16)):
+        args = {"first": start, "page": end - start, "limit": 22 - start}
+        page = served.ask("anna", 1, "get", args)
+        (rows,) = decode_columns(page.result, page.frames)
+        assert rows[:, 0].tolist() == list(range(start, end))
+        assert page.result["left"] == 22 - end
+        assert page.result["ahead"] == [*range(end + 4, 22, 4), 22][:4]
+    # Without a word on where to begin it goes on from there.
+    assert served.ask("anna", 1, "get", {"limit": 6}).result["first"] == 16
+
+
+def test_only_the_page_that_ends_a_reading_counts_as_one(served, anna, monkeypatch):
+    monkeypatch.setattr("h5daq.vault.reading.MAX_PAGE_BYTES", 64)
+    scan(anna, rows=10)
+    for start in (0, 4, 8):
+        anna.add([1.0], [1.0])
+        assert anna.heard() == []
+        served.ask("anna", 1, "get", {"first": start, "page": 4})
+    assert served.ask("anna", 1, "get", {"first": 12}).result["more"] is False
+    anna.add([1.0], [1.0])
+    assert anna.heard() == ["data-available"]
+
+
+def test_a_page_behind_the_last_row_says_where_that_is(served, anna):
+    scan(anna, rows=3)
+    assert served.ask("anna", 1, "get", {"first": 9}).result["first"] == 3
+    anna.add([1.0], [1.0])
+    assert len(anna.get()[0]) == 1
+
+
 def test_long_texts_come_in_smaller_pages(served, anna, monkeypatch):
     monkeypatch.setattr("h5daq.vault.reading.MAX_PAGE_BYTES", 1000)
     anna("new_ex", name="t", independents=[], dependents=[["s", "", [1], "s", ""]])
@@ -612,6 +648,8 @@ def test_a_file_from_a_journal_that_is_gone_takes_part_in_the_new_one(served, an
         ("open", {"name": None}),
         ("open", {"name": True}),
         ("get", {"limit": -1}),
+        ("get", {"first": -1}),
+        ("get", {"page": "all"}),
         ("get", {"limit": "all"}),
         ("add", {"n": 1, "columns": [["text"]], "text": [["a"]]}),
         ("add_parameter", {"name": 3, "value": "x"}),

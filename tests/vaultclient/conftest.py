@@ -31,7 +31,9 @@ class FakeVault(threading.Thread):
     """One directory level, datasets of floats; what a client has to cope with can be ordered.
 
     `lose[verb]` answers are not sent; `page` rows are in a page; `refuse` makes an add of rows with
-    a negative number bad; `restart()` forgets all contexts and keeps what is stored.
+    a negative number bad; `restart()` forgets all contexts and keeps what is stored; `ahead` pages
+    may be asked for ahead (none, as by older writers, unless it is set); pages that begin with one
+    of the rows `fail` can't be read.
     """
 
     def __init__(self, port):
@@ -41,6 +43,7 @@ class FakeVault(threading.Thread):
         self.rows, self.comments, self.dirs = {}, {}, {("",)}
         self.contexts, self.answered, self.asked = {}, {}, []
         self.refuse, self.times = False, 0
+        self.ahead, self.fail = 0, set()
         self.gate = threading.Event()
         self.gate.set()
 
@@ -107,7 +110,7 @@ class FakeVault(threading.Thread):
                 self.port.reply(context["identity"], encode_note(note))
 
     def do_context(self, args, request):
-        return {"boot": "b", "lease": args.get("lease", self.lease)}
+        return {"boot": "b", "lease": args.get("lease", self.lease), "ahead": self.ahead}
 
     def do_resume(self, args, request):
         return None
@@ -176,15 +179,25 @@ class FakeVault(threading.Thread):
     do_add_ex = do_add_ex_t = do_add
 
     def do_get(self, args, request):
-        if args["start_over"]:
+        every = self.rows[self.context["open"]]
+        if args.get("start_over"):
             self.context["at"] = 0
-        every, at = self.rows[self.context["open"]], self.context["at"]
+        if self.ahead and args.get("first") is not None:
+            self.context["at"] = min(args["first"], len(every))
+        at = self.context["at"]
+        if at in self.fail:
+            raise Refused(ErrorCode.STORAGE, "a sector is gone")
         wanted = len(every) if args["limit"] is None else args["limit"]
-        found = every[at : at + min(wanted, self.page)]
+        found = every[at : at + min(wanted, self.page, args.get("page") or self.page)]
         self.context["at"] += len(found)
-        more = len(found) < wanted and self.context["at"] < len(every)
+        left = min(len(every) - self.context["at"], wanted - len(found))
         fields, frames = encode_columns([found])
-        return {**fields, "more": more}, frames
+        return {**fields, "more": left > 0, **self.more_of(at, left)}, frames
+
+    def more_of(self, at, left):
+        end = self.context["at"]
+        ends = [min(end + (k + 1) * self.page, end + left) for k in range(self.ahead)]
+        return {"first": at, "left": left, "ahead": ends if left > 0 else []} if self.ahead else {}
 
     do_get_ex = do_get_ex_t = do_get
 

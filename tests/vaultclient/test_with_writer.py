@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import h5py
 import numpy as np
@@ -111,6 +112,33 @@ def test_another_client_is_told_of_new_rows_and_reads_them(vault, client):
                 vault.add([number, number])
                 assert next(signals).name == name
                 assert other.get()[:, 0].tolist() == [number]
+
+
+def test_a_reading_of_many_pages_is_whole_while_others_read_and_add(vault, client, daemon):
+    """Pages are of 2 to 4 MiB; rows come while they are read, from memory and from the file."""
+    rows = np.arange(1_000_000.0).reshape(500_000, 2)
+    _, name = vault.new("long", ["x"], ["y"])
+    vault.add(rows[:400_000])
+    daemon[0].flush()
+    found = {}
+
+    def read(who):
+        with client.vault(timeout=120.0) as other:
+            other.cd(vault.cd())
+            other.open(name)
+            found[who] = np.concatenate([other.get(limit=300_000), other.get()])
+
+    threads = [threading.Thread(target=read, args=(who,)) for who in range(2)]
+    for thread in threads:
+        thread.start()
+    for start in range(400_000, 500_000, 10_000):
+        vault.add(rows[start : start + 10_000])
+    for thread in threads:
+        thread.join()
+    for got in found.values():
+        assert len(got) >= 400_000
+        np.testing.assert_array_equal(got, rows[: len(got)])
+    np.testing.assert_array_equal(vault.get(start_over=True), rows)
 
 
 def test_a_pipeline_of_many_adds_arrives_whole(vault):

@@ -29,6 +29,7 @@ from h5daq.vault.replay import replay_vault
 from h5daq.vault.tree import ROOT, Tree
 from h5daq.writer import vaulting
 from h5daq.writer.intake import Intake
+from h5daq.writer.owed import Owed
 from h5daq.writer.vaulting import VaultDesk
 
 SIMPLE = {"independents": [["f", "GHz"]], "dependents": [["S21", "", "dB"]]}
@@ -130,6 +131,45 @@ def test_c3_requests_of_a_context_are_answered_in_order_whoever_asks_between(ben
     mine = [answer for who, answer in bench.port.take() if who == b"anna"]
     assert [answer.id for answer in mine] == sorted(answer.id for answer in mine)
     assert [answer.result and answer.result["n"] for answer in mine] == [None, 1] * 5
+
+
+def blocks(bench, rows):
+    """Rows for anna, whose pages are large."""
+    fields, frames = encode_columns([np.arange(float(rows)), np.zeros(rows)])
+    bench.ask("anna", "add", frames, **fields)
+    bench.journal.sync()
+    bench.desk.send_ready()
+    bench.port.take()
+
+
+def test_a_large_page_is_on_its_way_before_the_next_request_is_looked_at(bench):
+    blocks(bench, 40_000)
+    bench.ask("anna", "get", limit=30_000)
+    assert [answer.result["n"] for _, answer in bench.port.take()] == [30_000]
+    bench.add("anna", 1.0)
+    bench.ask("anna", "get", first=0)
+    # What came before it is not committed.
+    assert bench.port.take() == []
+
+
+def test_who_takes_none_of_his_pages_gets_no_more_and_nobody_else_waits(bench, monkeypatch):
+    held, reply = [], bench.port.reply
+    monkeypatch.setattr(
+        bench.port, "reply", lambda who, frames: held.append(frames) or reply(who, frames)
+    )
+    bench.done("ben", "context")
+    bench.done("ben", "open", name="00001 - scan")
+    blocks(bench, 40_000)
+    bench.desk._owed = Owed(most=1_000_000)
+    for who in ("anna", "anna", "anna", "ben"):
+        bench.ask(who, "get", first=0)
+    bench.desk.send_ready()
+    answers = [answer for _, answer in bench.port.take()]
+    assert [type(answer) for answer in answers] == [Reply, Reply, Failure, Reply]
+    assert answers[2].code == ErrorCode.TOO_MANY_REQUESTS
+    held.clear()
+    bench.ask("anna", "get", first=0)
+    assert isinstance(bench.port.take()[0][1], Reply)
 
 
 def test_s2_a_note_is_sent_before_the_answer_of_the_request_that_caused_it(bench):

@@ -8,7 +8,8 @@ them. What is not of that kind (texts, another program's dtype, filters) takes H
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import h5py
@@ -103,10 +104,7 @@ class Places:
         read_at : callable
             Fills a buffer from an offset of it.
         """
-        dataset = file[DATASET]
-        if self._chunk < 0:
-            self._chunk = _plain_chunk(dataset, self._columns)
-        if not self._chunk or not self._find(dataset, -(-stop // self._chunk)):
+        if not self._knows(stop) and not self._learn(file[DATASET], stop):
             return None
         rows = np.empty(stop - start, dtype=self._columns.dtype)
         into, width = _bytes_of(rows), rows.dtype.itemsize
@@ -116,25 +114,28 @@ class Places:
             done += length
         return rows
 
-    def _find(self, dataset: h5py.Dataset, upto: int) -> bool:
-        """Learn the places of the first `upto` chunks; whether all have one."""
+    def _knows(self, stop: int) -> bool:
+        """Whether all chunks of the rows up to there are known: to look into HDF5 takes time."""
+        return self._chunk > 0 and len(self._offsets) * self._chunk >= stop
+
+    def _learn(self, dataset: h5py.Dataset, stop: int) -> bool:
+        """Learn the places of the chunks of the first rows; whether all have one."""
+        if self._chunk < 0:
+            self._chunk = _plain_chunk(dataset, self._columns)
+        upto = -(-stop // self._chunk) if self._chunk else 0
         for number in range(len(self._offsets), upto):
             info = dataset.id.get_chunk_info_by_coord((number * self._chunk,))
             if info.byte_offset is None:
                 return False
             self._offsets.append(info.byte_offset)
-        return True
+        return bool(self._chunk)
 
-    def _runs(self, begin: int, end: int) -> list[tuple[int, int]]:
+    def _runs(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
         """Stretches of the file that hold these bytes of the rows, as (offset, length)."""
         size = self._chunk * self._columns.dtype.itemsize
-        runs: list[tuple[int, int]] = []
-        while begin < end:
-            number, within = divmod(begin, size)
-            offset, length = self._offsets[number] + within, min(size - within, end - begin)
-            if runs and sum(runs[-1]) == offset:
-                runs[-1] = runs[-1][0], runs[-1][1] + length
-            else:
-                runs.append((offset, length))
-            begin += length
-        return runs
+        first, last = begin // size, -(-end // size)
+        offsets = np.frombuffer(self._offsets, np.uint64)[first:last].astype(np.int64)
+        gaps = np.flatnonzero(np.diff(offsets) != size) + 1
+        for place, stop in pairwise([0, *gaps.tolist(), len(offsets)] if begin < end else ()):
+            low, high = max(begin, (first + place) * size), min(end, (first + stop) * size)
+            yield int(offsets[place]) + low - (first + place) * size, high - low
