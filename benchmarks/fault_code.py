@@ -29,7 +29,7 @@ __all__ = ["HANG_SECONDS", "KINDS", "RAISING", "Orders"]
 HANG_SECONDS = 2.0
 """The ``hang_timeout`` of the jobs."""
 
-JOBS = ("count", "array", "text", "constant", "fold", "spool")
+JOBS = ("count", "array", "large", "text", "constant", "fold", "spool")
 PAGE = "getter-orders"
 
 

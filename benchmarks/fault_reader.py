@@ -63,7 +63,7 @@ def flaws(name: str, columns: dict[str, np.ndarray]) -> list[str]:
 
 
 def _torn(name: str, columns: dict[str, np.ndarray]) -> list[str]:
-    if name == "array" and not (columns["x"] == columns["n"][:, None]).all():
+    if name in ("array", "large") and not (columns["x"] == columns["n"][:, None]).all():
         return [f"{name}: a row is torn"]
     if name == "text" and [f"row {n}".encode() for n in columns["n"]] != list(columns["x"]):
         return [f"{name}: a text is torn"]

@@ -24,6 +24,7 @@ from h5daq.storage.exclusive import rename_exclusive
 __all__ = ["Shim"]
 
 _PAGE = 4096
+_DESCRIPTORS = "/proc/self/fd/"
 
 
 class Shim:
@@ -45,6 +46,7 @@ class Shim:
         self._root, self._judge, self._note = str(root), judge, note
         self._real = {name: getattr(os, name) for name in _REPLACED}
         self._paths: dict[int, str] = {}
+        self._plain: dict[int, int] = {}
         self._unsynced: dict[int, dict[int, bytes]] = {}
         self.count = 0
         self.exclusive = True
@@ -85,6 +87,8 @@ class Shim:
 
     def _open(self, path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
         name, make = self._below(path), lambda: self._real["open"](path, flags, mode, **more)
+        if str(path).startswith(_DESCRIPTORS):
+            return self._again(int(Path(path).name), int(make()))
         if not name:
             return int(make())
         if flags & os.O_CREAT and not os.path.lexists(name):
@@ -95,8 +99,15 @@ class Shim:
         self._paths[fd] = name
         return int(fd)
 
+    def _again(self, plain: int, fd: int) -> int:
+        """Take note that `fd` is the file of `plain`, for writes past the page cache."""
+        if plain in self._paths:
+            self._paths[fd], self._plain[fd] = self._paths[plain], plain
+        return fd
+
     def _close(self, fd: int) -> None:
         self._paths.pop(fd, None)
+        self._plain.pop(fd, None)
         self._real["close"](fd)
 
     def _pwrite(self, fd: int, data: Any, offset: int) -> int:
@@ -105,17 +116,20 @@ class Shim:
     def _pwritev(self, fd: int, parts: Sequence[Any], offset: int) -> int:
         if fd not in self._paths:
             return int(self._real["pwritev"](fd, parts, offset))
-        return self._write(fd, memoryview(b"".join(parts)), offset)
+        # What goes past the cache must come from the memory that was meant for that.
+        data, real = memoryview(b"".join(parts)), self._real["pwritev"]
+        return self._write(fd, data, offset, lambda: real(fd, parts, offset))
 
-    def _write(self, fd: int, data: memoryview, offset: int) -> int:
-        real, path = self._real["pwrite"], self._paths.get(fd)
+    def _write(
+        self, fd: int, data: memoryview, offset: int, act: Callable[[], int] | None = None
+    ) -> int:
+        real, path, plain = self._real["pwrite"], self._paths.get(fd), self._plain.get(fd, fd)
         if path is None:
             return int(real(fd, data, offset))
-        self._remember(fd, offset, len(data))
+        self._remember(plain, offset, len(data))
         half = data[: len(data) // 2]
-        done = self._meet(
-            "write", path, lambda: real(fd, data, offset), lambda: real(fd, half, offset)
-        )
+        whole = act or (lambda: real(fd, data, offset))
+        done = self._meet("write", path, whole, lambda: real(plain, half, offset))
         self._note(("write", os.fstat(fd).st_ino, offset, bytes(data[:done])))
         return int(done)
 

@@ -34,6 +34,8 @@ from h5daq.flow.planner import Planner
 from h5daq.flow.records import EndRecord, RunRecord
 from h5daq.flow.rollover import Calendar
 from h5daq.flow.schema import Column, Schema
+from h5daq.storage import segments
+from h5daq.storage.layouts import chunk_pool
 from h5daq.storage.recovery import mark_kept
 from h5daq.writer.intake import Intake
 from h5daq.writer.opening import Opened
@@ -50,6 +52,8 @@ _PATIENCE = 12
 """How often a writer of the story tries the same thing again."""
 
 WAVE_ROWS, WAVE = 4, 2500
+_LARGE_BYTES = 16 << 10
+"""From here on the story's writes are large, so that a wave's go past the page cache."""
 
 JOBS = {
     "jobs/slow": Schema((Column("time", np.dtype("<f8")), Column("n", np.dtype("<i8")))),
@@ -78,7 +82,9 @@ class Worker:
 
     def hello(self) -> bytes:
         """Its columns."""
-        return wire.encode("hello", job=self.job, inc=1, schema=self.schema.to_wire())
+        chunk = WAVE_ROWS if self.job == "jobs/wave" else 0
+        schema = self.schema.to_wire()
+        return wire.encode("hello", job=self.job, inc=1, schema=schema, chunk=chunk)
 
     def rows(self, first: int, end: int) -> Any:
         """Rows `first` to `end`, as one message."""
@@ -274,6 +280,7 @@ def _perform_and_exit(
         events.append(("told", job, end))
 
     logging.disable()
+    segments.LARGE_BYTES = chunk_pool.LARGE_BYTES = _LARGE_BYTES
     try:
         note = events.append if diary else lambda _: None
         shim = Shim(folder / "data", judge, note)

@@ -29,7 +29,8 @@ from h5daq.worker import WorkerSpec
 FOLDED = 8
 """Readings in a row that the folding job's getter gives the same number."""
 
-WAVE = 256
+WAVE, LARGE = 256, 40_000
+"""Values of a row of the jobs ``array`` and ``large``; the latter's go past the page cache."""
 
 
 class Numbered:
@@ -53,8 +54,8 @@ class Numbered:
         return self._row(n)
 
     def _row(self, n: int) -> tuple[Any, ...]:
-        if self.job.startswith("array"):
-            return self.birth, n, np.full(WAVE, float(n))
+        if self.job.startswith(("array", "large")):
+            return self.birth, n, np.full(LARGE if self.job == "large" else WAVE, float(n))
         if self.job == "text":
             return self.birth, n, f"row {n}"
         return self.birth, n // FOLDED if self.job == "fold" else n
@@ -64,7 +65,9 @@ def jobs_of(truth: str) -> list[h5daq.DAQJob]:
     """One job of each kind."""
 
     def job(name: str, period: float, pause: float = 0.0, **more: Any) -> h5daq.DAQJob:
-        extra = {"array": ((0, WAVE), float), "text": ((0,), str)}.get(name)
+        extra = {
+            "array": ((0, WAVE), float), "large": ((0, LARGE), float), "text": ((0,), str)
+        }.get(name)  # fmt: skip
         return h5daq.DAQJob(
             f"jobs/{name}",
             ["birth", "n", *(["x"] if extra else [])],
@@ -80,6 +83,7 @@ def jobs_of(truth: str) -> list[h5daq.DAQJob]:
     return [
         job("count", 0.005),
         job("array", 0.02),
+        job("large", 0.5),
         job("text", 0.02),
         job("constant", 1.0, pause=0.0005, read_mode="constant"),
         job("fold", 0.005, compress=True),
