@@ -14,6 +14,7 @@ import fcntl
 import functools
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -53,7 +54,13 @@ class Disk:
 
     @functools.cached_property
     def _large(self) -> Threads:
-        return Threads(ThreadPoolExecutor(2, "h5daq-fill"), ThreadPoolExecutor(1, "h5daq-write"))
+        fill, write = ThreadPoolExecutor(2, "h5daq-fill"), ThreadPoolExecutor(1, "h5daq-write")
+        # All of them now: later it would be from within HDF5, which is no place to wait.
+        here = threading.Barrier(4)
+        for pool in (fill, fill, write):
+            pool.submit(here.wait)
+        here.wait()
+        return Threads(fill, write)
 
     @functools.cached_property
     def _memory(self) -> PageMemory:
@@ -114,8 +121,8 @@ class Disk:
 
     def large_writes(self, fd: int) -> LargeWrites:
         """What writes large pieces, past the page cache if it can."""
-        threads = self._large if self.past_cache else None
-        return LargeWrites(DirectFile(self, fd), self._memory, threads)
+        begin_threads = (lambda: self._large) if self.past_cache else None
+        return LargeWrites(DirectFile(self, fd), self._memory, begin_threads)
 
     def open_direct(self, fd: int) -> int | None:
         """Another descriptor of the file, for `write_direct`; None where there is no such thing."""

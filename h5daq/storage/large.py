@@ -68,16 +68,19 @@ class LargeWrites:
         The file.
     memory : PageMemory
         Where the data are put together.
-    threads : Threads or None
-        Where all happens; None for at once.
+    begin_threads : callable or None
+        Gives the threads where all happens, started; None for at once.
 
     Notes
     -----
     One thread may submit while another settles.
     """
 
-    def __init__(self, target: Target, memory: PageMemory, threads: Threads | None) -> None:
-        self._target, self._memory, self._threads = target, memory, threads
+    def __init__(
+        self, target: Target, memory: PageMemory, begin_threads: Callable[[], Threads] | None
+    ) -> None:
+        self._target, self._memory, self._begin = target, memory, begin_threads
+        self._threads: Threads | None = None
         self._pages = PageWriter(target)
         self._lock = threading.Lock()
         self._writes: deque[_Write] = deque()
@@ -94,17 +97,23 @@ class LargeWrites:
 
         Without threads it is done on return, and raises OSError if it fails.
         """
-        if self._threads is None:
+        threads = self._begun()
+        if threads is None:
             self._pages.write([self._filled(offset, nbytes, fill)])
             return
-        piece = self._threads.fill.submit(self._filled, offset, nbytes, fill)
+        piece = threads.fill.submit(self._filled, offset, nbytes, fill)
         with self._lock:
             self._to_write.append(piece)
-            result = self._threads.write.submit(self._write_ready, piece)
+            result = threads.write.submit(self._write_ready, piece)
             self._writes.append(_Write(offset, offset + nbytes, piece, result))
 
     def make_room(self, nbytes: int) -> None:
-        """Wait while so many bytes more would be too many on their way."""
+        """Wait while so many bytes more would be too many on their way.
+
+        Not to be called from within HDF5: whoever is there holds h5py's lock, and a thread that is
+        waited for may want it, to let go of an object that it happens to find unused.
+        """
+        self._begun()
         pending = self._pending()
         under_way = sum(write.end - write.begin for write in pending)
         for write in pending:
@@ -146,6 +155,11 @@ class LargeWrites:
         """Forget, and let go of the file."""
         self.forget()
         self._target.close()
+
+    def _begun(self) -> Threads | None:
+        if self._threads is None and self._begin is not None:
+            self._threads = self._begin()
+        return self._threads
 
     # -- waiting ---------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ class PagedFile:
         ndarray
             Memory that stands for them, to be written once and whole. It is never looked at.
         """
+        self._large.make_room(nbytes)
         if len(self._placeholder) < nbytes:
             # Untouched, it takes addresses and no memory.
             self._placeholder = np.empty(nbytes, np.uint8)
@@ -179,7 +180,6 @@ class PagedFile:
             coming.fill(buffer)
             self._write(offset, buffer.data)
             return
-        self._large.make_room(length)
         self._large.submit(offset, length, coming.fill)
         self.direct_bytes += length
         if not self._large.direct:
