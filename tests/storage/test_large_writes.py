@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -279,6 +280,26 @@ def test_what_was_aborted_does_not_come_late(tmp_path: Path) -> None:
     target.abort()
     assert (tmp_path / "a.h5").stat().st_size == size
     target.close()
+
+
+def test_a_thread_may_meanwhile_let_go_of_an_object_of_h5py(tmp_path: Path) -> None:
+    # For that it needs h5py's lock, which whoever is within HDF5 holds.
+    def fill(buffer: np.ndarray) -> None:
+        knot: list[object] = [h5py.h5s.create_simple((1,))]
+        knot.append(knot)
+        del knot
+        gc.collect()
+        buffer.fill(3)
+
+    target, dataset = begun(tmp_path / "a.h5", Disk())
+    for row in range(20):
+        dataset.id.set_extent((row + 1, MIB))
+        with target.later(MIB, fill) as placeholder:
+            dataset.id.write_direct_chunk((row, 0), placeholder)
+    target.commit()
+    target.close()
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert [row[-1] for row in file["x"]] == [3] * 20
 
 
 def test_a_placeholder_that_hdf5_did_not_write_is_noticed(tmp_path: Path) -> None:
