@@ -55,7 +55,6 @@ class Threads(NamedTuple):
 class _Write(NamedTuple):
     begin: int
     end: int
-    piece: Future[Piece]
     result: Future[None]
 
 
@@ -105,7 +104,7 @@ class LargeWrites:
         with self._lock:
             self._to_write.append(piece)
             result = threads.write.submit(self._write_ready, piece)
-            self._writes.append(_Write(offset, offset + nbytes, piece, result))
+            self._writes.append(_Write(offset, offset + nbytes, result))
 
     def make_room(self, nbytes: int) -> None:
         """Wait while so many bytes more would be too many on their way.

@@ -55,11 +55,6 @@ class DatasetColumn:
         self._id: h5d.DatasetID | None = None
         self._extent = int(dataset.shape[0])
 
-    @property
-    def extent(self) -> int:
-        """Rows that the dataset has now, in a transaction more than it will."""
-        return self._extent
-
     def open(self, file: h5py.File) -> h5d.DatasetID:
         """The dataset's identifier in the transaction whose file is `file`."""
         if self._id is None or self._file is not file:
@@ -69,8 +64,7 @@ class DatasetColumn:
     def extend(self, file: h5py.File, rows: int) -> None:
         """Give the dataset `rows` rows, if it has fewer."""
         if rows > self._extent:
-            self.open(file).set_extent((rows, *self._shape))
-            self._extent = rows
+            self.fit(file, rows)
 
     def fit(self, file: h5py.File, rows: int) -> None:
         """Give the dataset exactly `rows` rows."""
