@@ -264,6 +264,8 @@ class CommittedFile:
     def _sync_data(self, end: int) -> None:
         """New data is down before any record refers to it; so is the last record, applied."""
         try:
+            # It may have been made longer ahead of writes.
+            self.on_disk.cut(max(end, self.barrier))
             self.on_disk.sync(end)
         except OSError:
             self.fail("the disk failed to keep what was written")

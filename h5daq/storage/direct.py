@@ -3,6 +3,10 @@
 Linux wants a descriptor of its own for it (``O_DIRECT``), and offset, length and memory in whole
 blocks. A file system that knows no such writes says so when the file is opened, or only at the
 first write (EINVAL): from then on nothing is written past the cache any more.
+
+A write that makes a file longer has the file to itself in the kernel; others go side by side. So
+the file is made longer ahead of the writes, by zeros that take no room. Whoever takes a length for
+good cuts it back.
 """
 
 from __future__ import annotations
@@ -11,13 +15,16 @@ import errno
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from h5daq.storage.disk import Disk
 
 __all__ = ["DirectFile", "open_direct"]
+
+_AHEAD_BYTES = 64 << 20
+"""How much longer a file is made at once."""
 
 _UNKNOWN = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -42,17 +49,19 @@ class DirectFile:
         self._disk, self._fd = disk, fd
         self._lock = threading.Lock()
         self._opened: int | None = None
+        self._length = 0
         self.direct = disk.past_cache
 
     def write(self, offset: int, data: memoryview) -> None:
         """Write all of `data` through the page cache."""
         self._disk.write(self._fd, offset, data)
 
-    def write_direct(self, offset: int, pages: Sequence[memoryview]) -> bool:
+    def write_direct(self, offset: int, pages: memoryview) -> bool:
         """Write whole pages past it; False where that can't be, and nothing was written."""
         fd = self._descriptor()
         if fd is None:
             return False
+        self._make_longer(offset + len(pages))
         try:
             done = self._disk.write_direct(fd, offset, pages)
         except OSError as error:
@@ -60,12 +69,24 @@ class DirectFile:
                 raise
             self.direct = False
             return False
-        for part in pages:
+        if done < len(pages):
             # A disk that is nearly full, or a signal: the rest says why, or needs no whole pages.
-            if done < len(part):
-                self.write(offset + done, part[done:])
-            offset, done = offset + len(part), max(0, done - len(part))
+            self.write(offset + done, pages[done:])
         return True
+
+    def settled(self) -> None:
+        """Nothing is on its way, and somebody may cut the file."""
+        self._length = 0
+
+    def _make_longer(self, end: int) -> None:
+        with self._lock:
+            if end <= self._length:
+                return
+            self._length = end + _AHEAD_BYTES
+            # Where that can't be had, it goes without.
+            with suppress(OSError):
+                if self._disk.size(self._fd) < end:
+                    self._disk.truncate(self._fd, self._length)
 
     def _descriptor(self) -> int | None:
         # Two threads may come here first: one of them must not open a second one.

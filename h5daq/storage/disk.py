@@ -14,15 +14,14 @@ import fcntl
 import functools
 import os
 import sys
-import threading
-from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
+from h5daq.storage.crew import Crew
 from h5daq.storage.direct import DirectFile, open_direct
 from h5daq.storage.exclusive import rename_exclusive
-from h5daq.storage.large import LargeWrites, Threads
+from h5daq.storage.large import STRETCH_BYTES, LargeWrites
 from h5daq.storage.pages import PageMemory
 from h5daq.storage.writeback import WriteBehind
 
@@ -34,6 +33,9 @@ FileIdentity: TypeAlias = tuple[int, int]
 # Answers of file systems that know no flock (some network mounts): nothing can be locked there.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EOPNOTSUPP}
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}
+
+_WRITERS = 3
+"""Threads for large writes: one waits for the disk while two put together what comes next."""
 
 
 class Disk:
@@ -53,18 +55,12 @@ class Disk:
         return ThreadPoolExecutor(2, "h5daq-behind")
 
     @functools.cached_property
-    def _large(self) -> Threads:
-        fill, write = ThreadPoolExecutor(2, "h5daq-fill"), ThreadPoolExecutor(1, "h5daq-write")
-        # All of them now: later it would be from within HDF5, which is no place to wait.
-        here = threading.Barrier(4)
-        for pool in (fill, fill, write):
-            pool.submit(here.wait)
-        here.wait()
-        return Threads(fill, write)
+    def _crew(self) -> Crew:
+        return Crew(_WRITERS, "h5daq-write")
 
     @functools.cached_property
     def _memory(self) -> PageMemory:
-        return PageMemory()
+        return PageMemory(STRETCH_BYTES)
 
     def real_path(self, path: Path) -> Path:
         """The absolute name of the file itself, where `path` is a link to it."""
@@ -121,16 +117,16 @@ class Disk:
 
     def large_writes(self, fd: int) -> LargeWrites:
         """What writes large pieces, past the page cache if it can."""
-        begin_threads = (lambda: self._large) if self.past_cache else None
-        return LargeWrites(DirectFile(self, fd), self._memory, begin_threads)
+        begin_crew = (lambda: self._crew) if self.past_cache else None
+        return LargeWrites(DirectFile(self, fd), self._memory, begin_crew)
 
     def open_direct(self, fd: int) -> int | None:
         """Another descriptor of the file, for `write_direct`; None where there is no such thing."""
         return open_direct(fd) if self.past_cache else None
 
-    def write_direct(self, fd: int, offset: int, pages: Sequence[memoryview]) -> int:
+    def write_direct(self, fd: int, offset: int, pages: memoryview) -> int:
         """Write pages of memory to pages of the file, past the cache; how many bytes of them."""
-        return os.pwritev(fd, pages, offset)
+        return os.pwrite(fd, pages, offset)
 
     def close_direct(self, fd: int) -> None:
         """Close what `open_direct` gave."""

@@ -2,9 +2,9 @@
 
 A write into the page cache costs the processor more than all else that a large row goes through:
 pages are found, filled, sent, waited for and given back. So large ones are put together in memory
-that begins at a page, and go from there to the disk (``O_DIRECT``), one after the other, while the
-next is being put together. Who asks for one goes on at once; `LargeWrites.settle` waits, and says
-what went wrong.
+that begins at a page, and go from there to the disk (``O_DIRECT``). Each thread takes what waits
+and follows each other, puts it together and writes it, while another does the same with what comes
+next. Who asks for a write goes on at once; `LargeWrites.settle` waits, and says what went wrong.
 
 Where system or file system know no such writes they go through the cache, in the same threads. It
 all changes speed, never safety: an fsync is needed all the same.
@@ -16,46 +16,52 @@ import errno
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from h5daq.storage.pages import PageMemory, PageWriter, Piece, Target
+from h5daq.storage.crew import Crew
+from h5daq.storage.pages import Fill, PageMemory, Piece, Rest, Stretch, Target
 
-__all__ = ["LARGE_BYTES", "Fill", "LargeWrites", "Threads", "put_together"]
+__all__ = ["LARGE_BYTES", "STRETCH_BYTES", "Fill", "LargeWrites", "put_together"]
 
 LARGE_BYTES = 256 << 10
 """From here on a write is worth handing to another thread."""
 
-_MOST_BYTES, _MOST_AT_ONCE = 16 << 20, 8 << 20
-"""Of writes on their way; who wants more waits. And of those that go out together."""
-
-Fill = Callable[[NDArray[np.uint8]], None]
-"""Puts what is to be written into a buffer of that length. Called by another thread."""
+STRETCH_BYTES, _MOST_BYTES = 4 << 20, 16 << 20
+"""Of what goes out in one write, and of all writes on their way; who wants more waits."""
 
 
-class Threads(NamedTuple):
-    """Where large writes are made.
+class _Turn:
+    """A stretch that a thread has taken.
 
     Attributes
     ----------
-    fill : Executor
-        Puts pieces together.
-    write : Executor
-        Of one thread: writes that make a file longer wait for each other in the kernel anyway.
+    before : _Turn or None
+        The one that was taken before it; None at the end.
+    count : int
+        Of its pieces.
+    filled, written : bool
+        How far it is.
+    rest : Rest or None
+        What it leaves, once it is filled.
     """
 
-    fill: Executor
-    write: Executor
+    def __init__(self, pieces: Sequence[Piece], before: _Turn | None) -> None:
+        self.stretch, self.count = Stretch(pieces), len(pieces)
+        self.before = before
+        self.filled = self.written = False
+        self.rest: Rest | None = None
 
-
-class _Write(NamedTuple):
-    begin: int
-    end: int
-    result: Future[None]
+    def touches(self, begin: int, end: int) -> bool:
+        """Whether some of what it writes, or leaves, lies in there."""
+        before = self.before
+        rests = (self.rest, before.rest if before is not None else None)
+        return any(rest is not None and rest.touches(begin, end) for rest in rests) or any(
+            piece.touches(begin, end) for piece in self.stretch.pieces
+        )
 
 
 class LargeWrites:
@@ -67,24 +73,31 @@ class LargeWrites:
         The file.
     memory : PageMemory
         Where the data are put together.
-    begin_threads : callable or None
+    begin_crew : callable or None
         Gives the threads where all happens, started; None for at once.
 
     Notes
     -----
-    One thread may submit while another settles.
+    One thread may submit while another settles. What is called from within HDF5 (`submit`, and
+    `settle_over` if nothing is in the way) takes no lock that others hold: whoever is there holds
+    h5py's, and a thread that holds another may want h5py's, to let go of an object that it happens
+    to find unused.
     """
 
     def __init__(
-        self, target: Target, memory: PageMemory, begin_threads: Callable[[], Threads] | None
+        self, target: Target, memory: PageMemory, begin_crew: Callable[[], Crew] | None
     ) -> None:
-        self._target, self._memory, self._begin = target, memory, begin_threads
-        self._threads: Threads | None = None
-        self._pages = PageWriter(target)
-        self._lock = threading.Lock()
-        self._writes: deque[_Write] = deque()
-        self._to_write: deque[Future[Piece]] = deque()
-        self._failure: OSError | None = None
+        self._target, self._memory, self._begin = target, memory, begin_crew
+        self._crew: Crew | None = None
+        self._called = False
+        self._changed = threading.Condition()
+        self._waiting: deque[Piece] = deque()
+        self._turns: deque[_Turn] = deque()
+        self._last: _Turn | None = None
+        # Pieces and bytes, ever: the one side is the submitter's, the other the threads'.
+        self._begun, self._begun_bytes = 0, 0
+        self._done, self._done_bytes = 0, 0
+        self._failure: Exception | None = None
 
     @property
     def direct(self) -> bool:
@@ -96,122 +109,163 @@ class LargeWrites:
 
         Without threads it is done on return, and raises OSError if it fails.
         """
-        threads = self._begun()
-        if threads is None:
-            self._pages.write([self._filled(offset, nbytes, fill)])
-            return
-        piece = threads.fill.submit(self._filled, offset, nbytes, fill)
-        with self._lock:
-            self._to_write.append(piece)
-            result = threads.write.submit(self._write_ready, piece)
-            self._writes.append(_Write(offset, offset + nbytes, result))
+        self._begun += 1
+        self._begun_bytes += nbytes
+        self._waiting.append(Piece(offset, nbytes, fill))
+        crew = self._started()
+        if crew is None:
+            self._do_at_once()
+        elif not self._called:
+            self._called = True
+            crew.call(self._work)
 
     def make_room(self, nbytes: int) -> None:
         """Wait while so many bytes more would be too many on their way.
 
-        Not to be called from within HDF5: whoever is there holds h5py's lock, and a thread that is
-        waited for may want it, to let go of an object that it happens to find unused.
+        Not to be called from within HDF5.
         """
-        self._begun()
-        pending = self._pending()
-        under_way = sum(write.end - write.begin for write in pending)
-        for write in pending:
-            if under_way + nbytes <= _MOST_BYTES:
-                return
-            write.result.result()
-            under_way -= write.end - write.begin
+        self._started()
+        if not self._has_room(nbytes):
+            with self._changed:
+                self._changed.wait_for(lambda: self._has_room(nbytes))
 
     def check(self) -> None:
-        """Raise the OSError of a write that has failed, again with each call until `forget`."""
-        if self._failure is not None:
-            raise OSError(self._failure.errno, self._failure.strerror) from self._failure
+        """Raise what a write has failed with, again with each call until `forget`."""
+        failure = self._failure
+        if isinstance(failure, OSError):
+            raise OSError(failure.errno, failure.strerror) from failure
+        if failure is not None:
+            raise failure
 
     def settle(self) -> None:
         """Wait for what was submitted before the call; then `check`."""
-        if self._threads is None:
-            self._pages.flush()
-        elif self._pending() or self._pages.waiting:
-            # It comes behind what was submitted, in the same thread.
-            self._threads.write.submit(self._keeping, self._pages.flush).result()
-            self._pending()
+        upto = self._begun
+        with self._changed:
+            self._changed.wait_for(lambda: self._done >= upto)
+            # What the last of them has left may be on its way with a later one.
+            self._changed.wait_for(lambda: not self._turns or self._done > upto)
+            if not self._turns:
+                self._keeping(self._flush)
         self.check()
 
     def settle_over(self, begin: int, end: int) -> None:
         """Settle if something on its way touches these bytes."""
-        under_way = [(write.begin, write.end) for write in self._pending()]
-        waiting = self._pages.waiting
-        if any(b < end and begin < e for b, e in [*under_way, waiting or (0, 0)]):
+        if any(item.touches(begin, end) for item in self._on_their_way()):
             self.settle()
 
     def forget(self) -> None:
         """Wait, and forget what failed: nobody wants those bytes any more."""
-        for write in self._pending():
-            write.result.result()
-        self._pages.drop()
-        self._failure = None
+        with self._changed:
+            self._changed.wait_for(lambda: self._done == self._begun)
+            self._target.settled()
+        self._last = self._failure = None
 
     def close(self) -> None:
         """Forget, and let go of the file."""
         self.forget()
         self._target.close()
 
-    def _begun(self) -> Threads | None:
-        if self._threads is None and self._begin is not None:
-            self._threads = self._begin()
-        return self._threads
-
     # -- waiting ---------------------------------------------------------------------------------
 
-    def _pending(self) -> tuple[_Write, ...]:
-        if not self._writes:
-            return ()
-        with self._lock:
-            while self._writes and self._writes[0].result.done():
-                self._writes.popleft().result.result()
-            return tuple(self._writes)
+    def _flush(self) -> None:
+        if self._last is not None and self._last.rest is not None:
+            self._last.rest.flush(self._target)
+        self._target.settled()
+
+    def _started(self) -> Crew | None:
+        if self._crew is None and self._begin is not None:
+            self._crew = self._begin()
+        return self._crew
+
+    def _do_at_once(self) -> None:
+        self._work()
+        try:
+            self.check()
+        finally:
+            self._failure = None
+
+    def _has_room(self, nbytes: int) -> bool:
+        under_way = self._begun_bytes - self._done_bytes
+        return not under_way or under_way + nbytes <= _MOST_BYTES
+
+    def _on_their_way(self) -> list[Piece | _Turn]:
+        while True:
+            try:
+                # In this order: what changes sides meanwhile is seen twice, and not never.
+                waiting, turns, last = [*self._waiting], [*self._turns], self._last
+                return [*waiting, *turns, *([] if last is None else [last])]
+            except RuntimeError:
+                # Changed while it was copied, which no lock may prevent here.
+                continue
 
     # -- in the threads --------------------------------------------------------------------------
 
-    def _filled(self, offset: int, nbytes: int, fill: Fill) -> Piece:
+    def _work(self) -> None:
+        """Write whatever waits."""
+        # First: whoever submits after it may not be seen below, and has to call again.
+        self._called = False
+        while (turn := self._take()) is not None:
+            self._keeping(self._write, turn)
+            self._end(turn)
+
+    def _take(self) -> _Turn | None:
+        """The pieces that wait, as far as they follow each other and go out in one write."""
+        with self._changed:
+            pieces = list(self._following())
+            if not pieces:
+                return None
+            turn = _Turn(pieces, self._last)
+            self._turns.append(turn)
+            self._last = turn
+            for _ in pieces:
+                self._waiting.popleft()
+            return turn
+
+    def _following(self) -> Iterator[Piece]:
+        end, room = None, STRETCH_BYTES
+        for piece in list(self._waiting):
+            if end is not None and (piece.offset != end or piece.nbytes > room):
+                return
+            yield piece
+            end, room = piece.end, room - piece.nbytes
+
+    def _write(self, turn: _Turn) -> None:
         try:
-            piece = Piece.empty(offset, nbytes, self._memory)
+            turn.stretch.fill(self._memory)
+            turn.rest = turn.stretch.rest()
         except MemoryError as error:
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
-        fill(piece.data)
-        return piece
+        finally:
+            before = self._filled(turn)
+        turn.stretch.write(self._target, before)
 
-    def _write_ready(self, wanted: Future[Piece]) -> None:
-        """Write a piece, and those behind it that are ready, unless it went with one before it."""
-        if self._to_write and self._to_write[0] is wanted:
-            self._keeping(self._write_together)
+    def _filled(self, turn: _Turn) -> Rest | None:
+        """Say that it is; then what the one before it has left, once that is known."""
+        before = turn.before
+        with self._changed:
+            turn.filled = True
+            self._changed.notify_all()
+            if before is None:
+                return None
+            self._changed.wait_for(lambda: before.filled)
+            return before.rest
 
-    def _keeping(self, work: Callable[[], None]) -> None:
-        """Do something, and keep what the disk says against it."""
+    def _end(self, turn: _Turn) -> None:
+        turn.stretch.free(self._memory)
+        with self._changed:
+            turn.written, turn.before = True, None
+            while self._turns and self._turns[0].written:
+                ended = self._turns.popleft()
+                self._done += ended.count
+                self._done_bytes += ended.stretch.nbytes
+            self._changed.notify_all()
+
+    def _keeping(self, work: Callable[..., None], *args: Any) -> None:
+        """Do something, and keep what the disk says against it, or a fault of ours."""
         try:
-            work()
-        except OSError as error:
+            work(*args)
+        except Exception as error:  # noqa: BLE001 - who waits for it is told, whatever it is
             self._failure = self._failure or error
-
-    def _write_together(self) -> None:
-        pieces = [self._to_write.popleft().result()]
-        nbytes = pieces[0].nbytes
-        while not pieces[-1].small and (piece := self._following(pieces[-1])) is not None:
-            nbytes += piece.nbytes
-            if piece.small or nbytes > _MOST_AT_ONCE:
-                break
-            pieces.append(piece)
-            self._to_write.popleft()
-        self._pages.write(pieces)
-        for piece in pieces:
-            self._memory.give(piece.buffer)
-
-    def _following(self, piece: Piece) -> Piece | None:
-        """The next piece, if it is ready and begins where this one ends."""
-        future = self._to_write[0] if self._to_write else None
-        if future is None or not future.done() or future.exception() is not None:
-            return None
-        following = future.result()
-        return following if following.offset == piece.end else None
 
 
 def put_together(parts: Sequence[bytes | bytearray | memoryview], buffer: NDArray[Any]) -> None:

@@ -38,12 +38,14 @@ _REMEMBERED = (OSError, MemoryError, KeyboardInterrupt, SystemExit)
 class _Coming(NamedTuple):
     """What a placeholder stands for."""
 
-    placeholder: NDArray[np.uint8]
+    address: int
+    length: int
     fill: Fill
 
     def is_in(self, view: memoryview) -> bool:
-        address = np.frombuffer(view, np.uint8).ctypes.data
-        return (address, len(view)) == (self.placeholder.ctypes.data, len(self.placeholder))
+        """Whether that is the placeholder."""
+        # Its length is told by a glance; where memory lies only numpy knows.
+        return len(view) == self.length and _address(np.frombuffer(view, np.uint8)) == self.address
 
 
 class PagedFile:
@@ -68,7 +70,8 @@ class PagedFile:
         self._position = 0
         self._behind, self._large = on_disk.behind, on_disk.large
         self._coming: _Coming | None = None
-        self._placeholder = np.empty(0, np.uint8)
+        self._placeholder, self._address = np.empty(0, np.uint8), 0
+        self._beside: tuple[int, int] | None = None
         self.length = length
         self.direct_bytes = 0
         self.sync_failed = False
@@ -104,8 +107,9 @@ class PagedFile:
         if len(self._placeholder) < nbytes:
             # Untouched, it takes addresses and no memory.
             self._placeholder = np.empty(nbytes, np.uint8)
+            self._address = _address(self._placeholder)
         placeholder = self._placeholder[:nbytes]
-        self._coming = _Coming(placeholder, fill)
+        self._coming = _Coming(self._address, nbytes, fill)
         try:
             yield placeholder
             if self._coming is not None and self.error is None:
@@ -116,6 +120,12 @@ class PagedFile:
     def settle(self) -> None:
         """Wait until all that was given a place is written; raise OSError if something was not."""
         self._large.settle()
+        beside, self._beside = self._beside, None
+        if beside is not None and self._overlay.holds(beside[0] // PAGE):
+            # The overlay may have that page from before these bytes were there.
+            data = bytearray(beside[1] - beside[0])
+            self._disk.read_into(self._fd, beside[0], memoryview(data))
+            self._overlay.write(beside[0], memoryview(data))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to `offset`."""
@@ -138,7 +148,7 @@ class PagedFile:
         """Fill `buffer` from the position on; zeros where nothing could be read."""
         view = memoryview(buffer).cast("B")
         try:
-            self._large.settle_over(self._position, self._position + len(view))
+            self._settle_over(self._position, self._position + len(view))
             self._disk.read_into(self._fd, self._position, view)
             self._overlay.read_over(self._position, view)
         except _REMEMBERED as error:
@@ -173,13 +183,15 @@ class PagedFile:
     def _place(self, offset: int, coming: _Coming) -> None:
         """Send bytes on their way to where HDF5 wants them."""
         self._coming = None
-        length = len(coming.placeholder)
-        if offset < self._barrier + PAGE:
-            # Others have bytes in that page, of which the overlay may have to know.
+        length = coming.length
+        if offset < self._barrier:
+            # It takes the place of something that goes to the overlay.
             buffer = np.empty(length, np.uint8)
             coming.fill(buffer)
             self._write(offset, buffer.data)
             return
+        if offset < self._barrier + PAGE:
+            self._beside = (offset, min(offset + length, offset + PAGE - offset % PAGE))
         self._large.submit(offset, length, coming.fill)
         self.direct_bytes += length
         if not self._large.direct:
@@ -196,7 +208,7 @@ class PagedFile:
             self._write_direct(offset + below, view[below:])
 
     def _write_direct(self, offset: int, view: memoryview) -> None:
-        self._large.settle_over(offset, offset + len(view))
+        self._settle_over(offset, offset + len(view))
         self._disk.write(self._fd, offset, view)
         self.direct_bytes += len(view)
         page, start = divmod(offset, PAGE)
@@ -215,3 +227,13 @@ class PagedFile:
     def _write_discarded(self, offset: int, view: memoryview) -> None:
         if len(view) < _SMALL or not self._overlay.full:
             self._overlay.write(offset, view)
+
+    def _settle_over(self, begin: int, end: int) -> None:
+        """Settle what is on its way there."""
+        if self._beside is not None and begin < self._beside[1] and self._beside[0] < end:
+            self.settle()
+        self._large.settle_over(begin, end)
+
+
+def _address(buffer: NDArray[np.uint8]) -> int:
+    return int(buffer.ctypes.data)

@@ -1,23 +1,29 @@
-"""Writing a stream of bytes in whole pages, as writes past the page cache want it.
+"""Writing pieces of bytes in whole pages, as writes past the page cache want it.
 
-Pieces follow each other in the file without regard to pages. Each is put together in memory as it
-will stand in its pages, so it can go out as it is, but for its last page: what is left there waits
-for the piece behind it, which takes it along. If none follows, it goes through the cache.
+Pieces follow each other in the file without regard to pages. Those that do make a *stretch*: they
+are put together in memory as they will stand in their pages, so they can go out in one write, but
+for the last page: what is left there waits for the stretch behind it, which takes it along. If
+none follows, it goes through the cache. So no page is written by two stretches, and they may be
+written side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+import mmap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PAGE_BYTES", "PageMemory", "PageWriter", "Piece", "Target"]
+__all__ = ["PAGE_BYTES", "Fill", "PageMemory", "Piece", "Rest", "Stretch", "Target"]
 
 PAGE_BYTES = 4096
 """What offset, length and memory of a write past the cache are multiples of."""
+
+Fill = Callable[[NDArray[np.uint8]], None]
+"""Puts what is to be written into a buffer of that length."""
 
 
 class Target(Protocol):
@@ -35,8 +41,12 @@ class Target(Protocol):
         """Write all of `data` through the page cache."""
         ...
 
-    def write_direct(self, offset: int, pages: Sequence[memoryview]) -> bool:
+    def write_direct(self, offset: int, pages: memoryview) -> bool:
         """Write whole pages past it; False where that can't be, and nothing was written."""
+        ...
+
+    def settled(self) -> None:
+        """Nothing is on its way."""
         ...
 
     def close(self) -> None:
@@ -45,84 +55,55 @@ class Target(Protocol):
 
 
 class PageMemory:
-    """Buffers that begin at a page, and are used again: memory that is new costs more to touch."""
+    """Buffers that begin at a page, and are used again: memory that is new costs more to touch.
+
+    Parameters
+    ----------
+    usual_bytes : int
+        Length of a buffer, unless more is wanted.
+    """
 
     _KEPT = 4
 
-    def __init__(self) -> None:
+    def __init__(self, usual_bytes: int) -> None:
+        # Wherever it begins in its first page.
+        self._usual = usual_bytes + PAGE_BYTES
         self._spare: list[NDArray[np.uint8]] = []
 
     def take(self, nbytes: int) -> NDArray[np.uint8]:
         """A buffer of at least that many bytes. From any thread."""
+        if nbytes > self._usual:
+            return _mapped(nbytes)
         try:
-            spare = self._spare.pop()
+            return self._spare.pop()
         except IndexError:
-            return _page_aligned(nbytes)
-        return spare if nbytes <= len(spare) else _page_aligned(nbytes)
+            return _mapped(self._usual)
 
     def give(self, buffer: NDArray[np.uint8]) -> None:
         """It is not needed any more."""
-        if len(self._spare) < self._KEPT:
+        if len(buffer) == self._usual and len(self._spare) < self._KEPT:
             self._spare.append(buffer)
 
 
 class Piece(NamedTuple):
-    """Bytes at an offset of the file, in memory as they stand in their pages.
-
-    Attributes
-    ----------
-    offset, nbytes : int
-        Where they go, and how many they are.
-    buffer : ndarray
-        Begins at a page of memory; the bytes stand at ``offset % PAGE_BYTES``.
-    """
+    """Bytes that are to come, and where they go."""
 
     offset: int
     nbytes: int
-    buffer: NDArray[np.uint8]
-
-    @classmethod
-    def empty(cls, offset: int, nbytes: int, memory: PageMemory) -> Piece:
-        """A piece whose bytes are still to come."""
-        return cls(offset, nbytes, memory.take(offset % PAGE_BYTES + nbytes))
+    fill: Fill
 
     @property
     def end(self) -> int:
         """Offset behind it."""
         return self.offset + self.nbytes
 
-    @property
-    def phase(self) -> int:
-        """Bytes of its first page that are before it."""
-        return self.offset % PAGE_BYTES
-
-    @property
-    def pages(self) -> memoryview:
-        """The bytes, with what is before them in the first page."""
-        return self.buffer.data[: self.phase + self.nbytes]
-
-    @property
-    def data(self) -> NDArray[np.uint8]:
-        """The bytes themselves."""
-        return self.buffer[self.phase : self.phase + self.nbytes]
-
-    @property
-    def whole(self) -> memoryview:
-        """Its pages but for the last, if that isn't full."""
-        return self.pages[: self.phase + self.nbytes - self.end % PAGE_BYTES]
-
-    @property
-    def left(self) -> memoryview:
-        """The beginning of the last page, if that isn't full."""
-        return self.pages[self.phase + self.nbytes - self.end % PAGE_BYTES :]
-
-    @property
-    def small(self) -> bool:
-        """Whether it may have no page for itself."""
-        return self.nbytes < 2 * PAGE_BYTES
+    def touches(self, begin: int, end: int) -> bool:
+        """Whether some of it lies in there."""
+        return self.offset < end and begin < self.end
 
 
-class _Rest(NamedTuple):
+@dataclass(slots=True)
+class Rest:
     """The beginning of a page that did not go with those before it."""
 
     offset: int
@@ -131,72 +112,93 @@ class _Rest(NamedTuple):
 
     @property
     def end(self) -> int:
+        """Offset behind it."""
         return self.offset + len(self.data)
 
+    def touches(self, begin: int, end: int) -> bool:
+        """Whether it still has to be written, and some of it lies in there."""
+        return not self.written and self.offset < end and begin < self.end
 
-class PageWriter:
-    """Writes pieces to a file, one thread at a time.
+    def flush(self, target: Target) -> None:
+        """Write it by itself, unless it was."""
+        if not self.written:
+            target.write(self.offset, memoryview(self.data))
+            self.written = True
+
+
+class Stretch:
+    """Pieces that follow each other without a gap, in memory as they stand in their pages.
 
     Parameters
     ----------
-    target : Target
-        The file.
+    pieces : sequence of Piece
+        One at least.
+
+    Attributes
+    ----------
+    begin, end : int
+        From where to where it goes in the file.
     """
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._rest: _Rest | None = None
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.pieces = pieces
+        self.begin, self.end = pieces[0].offset, pieces[-1].end
+        self._base = self.begin - self.begin % PAGE_BYTES
+        # Where its last page begins, if that is not full; all before it are its own.
+        self._whole = self.end - self.end % PAGE_BYTES
+        self._buffer = np.empty(0, np.uint8)
 
     @property
-    def waiting(self) -> tuple[int, int] | None:
-        """From where to where bytes wait for their page to be whole. From any thread."""
-        rest = self._rest
-        return None if rest is None or rest.written else (rest.offset, rest.end)
+    def nbytes(self) -> int:
+        """How long it is."""
+        return self.end - self.begin
 
-    def write(self, pieces: Sequence[Piece]) -> None:
-        """Write pieces that follow each other without a gap; only a single one may be small."""
-        if not (self._target.direct and not pieces[0].small and self._write_pages(pieces)):
-            self.flush()
-            self._rest = None
-            for piece in pieces:
-                self._target.write(piece.offset, piece.data.data)
+    @property
+    def _small(self) -> bool:
+        """Whether it may have no page for itself."""
+        return self.nbytes < 2 * PAGE_BYTES
 
-    def flush(self) -> None:
-        """Write what waits for its page to be whole."""
-        rest = self._rest
-        if rest is not None and not rest.written:
-            self._target.write(rest.offset, memoryview(rest.data))
-            self._rest = rest._replace(written=True)
+    def fill(self, memory: PageMemory) -> None:
+        """Put it together."""
+        self._buffer = memory.take(self.end - self._base)
+        for piece in self.pieces:
+            piece.fill(self._buffer[piece.offset - self._base : piece.end - self._base])
 
-    def drop(self) -> None:
-        """Forget what waits."""
-        self._rest = None
+    def rest(self) -> Rest | None:
+        """What it leaves to the next one."""
+        if self._small or self._whole == self.end:
+            return None
+        return Rest(self._whole, bytes(self._view(self._whole, self.end)))
 
-    def _write_pages(self, pieces: Sequence[Piece]) -> bool:
-        first, last = pieces[0], pieces[-1]
-        begin = self._join(first)
-        for before, after in pairwise(pieces):
-            after.pages[: after.phase] = before.left
-        pages = [first.whole[begin:], *(piece.whole for piece in pieces[1:])]
-        if not self._target.write_direct(first.offset - first.phase + begin, pages):
-            return False
-        if begin:
-            self._target.write(first.offset, first.pages[first.phase : begin])
-        rest = last.left
-        self._rest = _Rest(last.end - len(rest), bytes(rest)) if rest else None
-        return True
+    def write(self, target: Target, before: Rest | None) -> None:
+        """Write it, but for what it leaves to the next one, and what the last one has left."""
+        begin, end = self.begin, self.end if self._small else self._whole
+        if before is not None and before.end == begin and not self._small:
+            self._view(before.offset, begin)[:] = before.data
+            begin = before.offset
+        elif before is not None:
+            before.flush(target)
+        first = end if self._small else begin + -begin % PAGE_BYTES
+        if first < end and not target.write_direct(first, self._view(first, end)):
+            first = end
+        if begin < first:
+            target.write(begin, self._view(begin, first))
+        if before is not None:
+            before.written = True
 
-    def _join(self, piece: Piece) -> int:
-        """Where in its first page a piece can begin: at 0, if all that is before it is at hand."""
-        if self._rest is not None and self._rest.end == piece.offset:
-            piece.pages[: piece.phase] = self._rest.data
-            return 0
-        self.flush()
-        return PAGE_BYTES if piece.phase else 0
+    def free(self, memory: PageMemory) -> None:
+        """Give its memory back, and let go of what the pieces came from."""
+        memory.give(self._buffer)
+        self._buffer, self.pieces = np.empty(0, np.uint8), ()
+
+    def _view(self, begin: int, end: int) -> memoryview:
+        return self._buffer.data[begin - self._base : end - self._base]
 
 
-def _page_aligned(nbytes: int) -> NDArray[np.uint8]:
-    # A page more, so that the same length fits whatever offset the next write has.
-    whole = np.empty(-(-nbytes // PAGE_BYTES) * PAGE_BYTES + 2 * PAGE_BYTES, np.uint8)
-    start = -whole.ctypes.data % PAGE_BYTES
-    return whole[start : len(whole) - PAGE_BYTES + start]
+def _mapped(nbytes: int) -> NDArray[np.uint8]:
+    """New memory that begins at a page."""
+    block = mmap.mmap(-1, nbytes)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        # A write past the cache has to look up each page: of large ones there are 500 times fewer.
+        block.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(block, np.uint8)
