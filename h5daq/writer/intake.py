@@ -218,8 +218,7 @@ class Intake:
 
     def _rows(self, head: Head, message: memoryview) -> None:
         batch = self.ledger.batch_of(head)
-        newest = float(batch.times().max())
-        self.record(self._planner.before_rows(self.ledger, newest, self._clock()))
+        self.record(self._planner.before_rows(self.ledger, batch.span.newest, self._clock()))
         lsn = self._journal.append(message)
         self.stalled = ""
         effects = self.ledger.apply_rows(batch)
