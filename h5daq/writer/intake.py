@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from h5daq.errors import StorageError, WireError
+from h5daq.flow.familiar_rows import HeadReader
 from h5daq.flow.judging import Verdict
 from h5daq.flow.ledger import Ledger
 from h5daq.flow.names import is_own
@@ -88,6 +89,7 @@ class Intake:
         self._planner = planner
         self._clock = clock
         self._guard = guard
+        self._reader = HeadReader()
         self.appearing = Appearing(run_path)
         self.refusals = Refusals()
         self._marked = self._marked_vault = 0
@@ -117,7 +119,7 @@ class Intake:
             The public key by which it came; where there is a guard, that key's job it must be.
         """
         try:
-            head = decode_head(message)
+            head = self._reader.read(message)
         except WireError as error:
             self.refusals.nonsense(error)
         else:
