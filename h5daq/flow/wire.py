@@ -55,9 +55,11 @@ _SMALL_BYTES = 4096
 """Values of so few bytes are copied once more than need be: that is quicker than not to."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
     """A message of a worker, its rows' data still where the transport put them.
+
+    Nobody changes it. It is made for each message, and what is frozen takes three times as long.
 
     Attributes
     ----------
