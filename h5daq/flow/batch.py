@@ -8,15 +8,15 @@ lists of ``str`` for text. A batch is never changed; cutting it gives another on
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.flow.schema import Schema
 
-__all__ = ["EARLIEST", "LATEST", "Batch", "ColumnData"]
+__all__ = ["EARLIEST", "LATEST", "Batch", "ColumnData", "Span"]
 
 EARLIEST = -62_135_596_800.0
 """No row is older (seconds since 1970-01-01 UTC: the year 1); calendars end there."""
@@ -26,11 +26,30 @@ LATEST = 253_402_300_800.0
 
 _LONG_TEXT = 64 << 10
 
+_FEW_TIMES = 32
+"""So many are looked through by Python before numpy has begun."""
+
 ColumnData = NDArray[Any] | list[str]
 """The values of one column: an array whose first axis counts rows, or strings."""
 
 Rows = slice | NDArray[np.bool_]
 """Which rows: a slice, or one bool per row."""
+
+
+class Span(NamedTuple):
+    """What the times of rows reach over, in UTC seconds; NaN where one of them is none.
+
+    Attributes
+    ----------
+    oldest, newest : float
+        The least and the greatest.
+    last : float
+        That of the last row, which need not be the newest.
+    """
+
+    oldest: float
+    newest: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +75,7 @@ class Batch:
     first: int
     n: int
     columns: tuple[ColumnData, ...]
+    _span: Span | None = field(default=None, init=False, repr=False)
 
     @property
     def end(self) -> int:
@@ -84,6 +104,15 @@ class Batch:
             return np.asarray(time / 1e9, np.float64)
         return time.astype(np.float64, copy=False)
 
+    @property
+    def span(self) -> Span:
+        """What its times reach over, found once; not for a batch without rows."""
+        if self._span is None:
+            # Both ledgers ask for it, the planner and the file; the rows never change.
+            object.__setattr__(self, "_span", _span(self.times()))
+        assert self._span is not None
+        return self._span
+
     def last_row(self, schema: Schema, max_elements: int = 64) -> dict[str, Any]:
         """The newest row as plain Python values, by label; empty for a batch without rows.
 
@@ -108,6 +137,16 @@ class Batch:
             if math.prod(column.shape) <= max_elements
         )
         return {label: _plain(value) for label, value in small if not _is_long(value)}
+
+
+def _span(times: NDArray[np.float64]) -> Span:
+    if len(times) > _FEW_TIMES:
+        return Span(float(times.min()), float(times.max()), float(times[-1]))
+    values: list[float] = times.tolist()
+    # Python's min may pass over a NaN; a sum does not.
+    if math.isnan(sum(values)):
+        return Span(math.nan, math.nan, values[-1])
+    return Span(min(values), max(values), values[-1])
 
 
 def _empty_at(rows: Rows, n: int) -> int:

@@ -12,7 +12,7 @@ that takes hours to fill would be rewritten at each checkpoint, a small one cost
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -157,10 +157,10 @@ class ChunkFiller:
             self._buffer, self._padded = np.empty(shape, self._column.dtype), False
         return self._buffer
 
-    def add(self, rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    def add(self, rows: NDArray[Any]) -> Iterable[tuple[int, NDArray[Any]]]:
         """Take rows, and hand out each chunk that they fill.
 
-        The rows are taken as the iterator is followed, so follow it to its end. A block stays
+        The rows are taken as the chunks are, so take all of those. A block stays
         valid as long as its holder (this buffer or the array given) isn't changed by others; the
         filler itself never writes to a block again.
 
@@ -169,13 +169,20 @@ class ChunkFiller:
         rows : ndarray
             Shape ``(n, *column.shape)``.
 
-        Yields
-        ------
-        index : int
-            Number of the chunk along the first axis.
-        block : ndarray
-            C-contiguous, shape ``(chunk_rows, *column.shape)``.
+        Returns
+        -------
+        iterable of (int, ndarray)
+            Number of the chunk along the first axis; its rows, C-contiguous, of shape
+            ``(chunk_rows, *column.shape)``.
         """
+        n, held = len(rows), self.rows % self._chunk_rows
+        if not 0 < n < self._chunk_rows - held:
+            return self._cut(rows)
+        self._own()[held : held + n] = rows
+        self.rows += n
+        return ()
+
+    def _cut(self, rows: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
         at, size = 0, self._chunk_rows
         while at < len(rows):
             held = self.rows % size

@@ -17,9 +17,11 @@ from h5daq.errors import JobTypeError, JobValueError, WireError
 from h5daq.flow.clockwatch import MOST_JUMPS
 from h5daq.flow.schema import check_group
 
-__all__ = ["PUBLISHED", "WORKER", "Kinds", "check_fields"]
+__all__ = ["MOST_ROWS", "PUBLISHED", "WORKER", "Kinds", "check_fields"]
 
-_MOST_ROWS = 1 << 62
+MOST_ROWS = 1 << 62
+"""Most that a count may be."""
+
 _MOST_ORDERS = 1 << 53
 _MOST_CHARACTERS = 64 * 1024
 _MOST_DEPTH = 8
@@ -30,11 +32,11 @@ def _is_uint64(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= _MOST_ROWS
+    return type(value) is int and 0 <= value <= MOST_ROWS
 
 
 def _is_some(value: object) -> bool:
-    return type(value) is int and 0 < value <= _MOST_ROWS
+    return type(value) is int and 0 < value <= MOST_ROWS
 
 
 def _is_seq(value: object) -> bool:

@@ -11,7 +11,7 @@ from enum import Enum
 
 from h5daq.errors import ConfigError, JobValueError, WireError
 from h5daq.flow.names import check_attrs, check_collision
-from h5daq.flow.position import Drop, Receiver
+from h5daq.flow.position import Drop, dropped
 from h5daq.flow.schema import Schema, check_group
 from h5daq.flow.states import JobState
 from h5daq.flow.wire import Head
@@ -46,10 +46,10 @@ def judge(jobs: Mapping[str, JobState], head: Head) -> Verdict:
         return Verdict.NEED_HELLO
     if head.k == "status":
         return Verdict.TAKE if _is_news(job, head) else Verdict.KNOWN
-    taken = Receiver(job.next[head.inc]).take(head.first, head.n)
-    if isinstance(taken, Drop):
-        return Verdict.GAP if taken is Drop.ABOVE else Verdict.KNOWN
-    return Verdict.TAKE
+    drop = dropped(job.next[head.inc], head.first, head.n)
+    if drop is None:
+        return Verdict.TAKE
+    return Verdict.GAP if drop is Drop.ABOVE else Verdict.KNOWN
 
 
 def _is_news(job: JobState, head: Head) -> bool:

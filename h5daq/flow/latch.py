@@ -202,6 +202,11 @@ class Latch(Generic[C, D]):
 
     # -- what happens ----------------------------------------------------------------------------
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether anybody waits for news of any dataset."""
+        return bool(self._ready)
+
     def news(self, dataset: D, kind: Kind) -> list[Telling[C, D]]:
         """Something was added to the dataset; in one step, however much it was."""
         # Who waits for news is armed with a listener, or owed; nobody waits on after it.

@@ -97,7 +97,7 @@ class Ledger:
         job.next[batch.inc] = batch.end
         if batch.job == EVENTS:
             self.raised.take(batch, job.schema)
-        places: list[Effect] = list(self._place(job, batch))
+        places = self._place(job, batch)
         job.rows += batch.n
         return places
 
@@ -165,30 +165,32 @@ class Ledger:
 
     # -- where rows go --------------------------------------------------------------------------
 
-    def _place(self, job: JobState, batch: Batch) -> Iterator[Place]:
+    def _place(self, job: JobState, batch: Batch) -> list[Effect]:
         if not self.files:
             raise FileDamaged(f"the journal holds rows of job {job.job} before any file")
-        times = batch.times()
-        if len(times):
-            job.last_time = float(times[-1])
+        places: list[Effect] = []
         index = self._index(job.file)
-        for file in self.files[index + 1 :]:
-            past = np.flatnonzero(times >= file.start)
-            if not len(past):
-                break
-            cut = int(past[0])
-            yield from self._put(index, job, batch.part(slice(0, cut)))
-            batch, times, index = batch.part(slice(cut, None)), times[cut:], index + 1
-        yield from self._put(index, job, batch)
-        job.file = self.files[index].id
-
-    def _put(self, index: int, job: JobState, batch: Batch) -> Iterator[Place]:
         if batch.n:
-            file = self.files[index]
+            job.last_time = batch.span.last
+        while batch.n and index + 1 < len(self.files):
+            cut = _first_past(batch, self.files[index + 1].start)
+            if cut is None:
+                break
+            places += self._put(index, job, batch.part(slice(0, cut)))
+            batch, index = batch.part(slice(cut, None)), index + 1
+        places += self._put(index, job, batch)
+        job.file = self.files[index].id
+        return places
+
+    def _put(self, index: int, job: JobState, batch: Batch) -> list[Place]:
+        if not batch.n:
+            return []
+        file = self.files[index]
+        if batch.span.oldest < file.start:
             job.late += int(np.count_nonzero(batch.times() < file.start))
-            file.rows += batch.n
-            file.bytes += batch.n * job.schema.row_bytes
-            yield Place(file.id, job.job, batch)
+        file.rows += batch.n
+        file.bytes += batch.n * job.schema.row_bytes
+        return [Place(file.id, job.job, batch)]
 
     def _index(self, file_id: int) -> int:
         """Where a job's file stands; a job without one begins with the oldest that is open."""
@@ -303,3 +305,10 @@ class Ledger:
         if snapshot is not None:
             fill(ledger, snapshot)
         return ledger
+
+
+def _first_past(batch: Batch, start: float) -> int | None:
+    """The first row at or past a time; None if there is none."""
+    if batch.span.newest < start:
+        return None
+    return int(np.argmax(batch.times() >= start))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from h5daq.errors import WireError
 
-__all__ = ["Drop", "Position", "Receiver", "Take", "parse_heartbeat", "parse_position"]
+__all__ = ["Drop", "Position", "Receiver", "Take", "dropped", "parse_heartbeat", "parse_position"]
 
 
 class Drop(Enum):
@@ -21,6 +21,16 @@ class Drop(Enum):
 
     BELOW = "taken before"
     ABOVE = "something before it is missing: answer with the position"
+
+
+def dropped(following: int, first: int, n: int) -> Drop | None:
+    """Why rows ``first … first+n-1`` are dropped where row `following` is wanted next.
+
+    None if there is anything new in them.
+    """
+    if first > following:
+        return Drop.ABOVE
+    return None if first + n > following else Drop.BELOW
 
 
 class Take(NamedTuple):
@@ -54,13 +64,10 @@ class Receiver:
 
     def take(self, first: int, n: int) -> Take | Drop:
         """Judge rows ``first … first+n-1``, and move on if there is anything new in them."""
-        wanted = self.next
-        skip = wanted - first
-        if skip < 0:
-            return Drop.ABOVE
-        if skip >= n:
-            return Drop.BELOW
-        self.next = first + n
+        drop = dropped(self.next, first, n)
+        if drop is not None:
+            return drop
+        skip, self.next = self.next - first, first + n
         return Take(skip, n - skip)
 
     def jump(self, first: int, n: int) -> int | Drop:

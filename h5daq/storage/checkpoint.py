@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -110,7 +110,8 @@ class Builder:
         self.refused_rows: dict[str, int] = {}
         self.in_file = self._rows_in_files()
         self.appended: Counter[str] = Counter()
-        self._fresh: dict[int, Counter[str]] = {}
+        self._fresh: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._heads: dict[str, tuple[JobState, JobHead]] = {}
         self.others_reach: Callable[[], int | None] = lambda: None
         self.passes_vault = False
         self.known_rows: Callable[[int], Batch | None] = lambda _lsn: None
@@ -142,21 +143,22 @@ class Builder:
         """Perform entries; False if HDF5 refused one, and with it what no checkpoint holds yet."""
         for entry in self._journal.entries(self.lsn, upto):
             effects = self._effects(entry)
-            if entry.lsn > self._kept and not all(self._perform(entry, e) for e in effects):
+            if entry.lsn > self._kept and not self._perform(entry, effects):
                 return False
             self.lsn = entry.lsn
-            self.bytes_waiting += len(entry.message)
-            self.bytes_read += len(entry.message)
+            nbytes = len(entry.message)
+            self.bytes_waiting += nbytes
+            self.bytes_read += nbytes
             if self.bytes_waiting >= most_bytes:
                 break
         return True
 
     def _effects(self, entry: Entry) -> list[Effect]:
-        if self.passes_vault and is_vault(entry.message):
-            return []
         batch = self.known_rows(entry.lsn)
         if batch is not None:
             return self.ledger.apply_rows(batch)
+        if self.passes_vault and is_vault(entry.message):
+            return []
         try:
             return self.ledger.apply(entry.message)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -233,17 +235,19 @@ class Builder:
 
     # -- effects ----------------------------------------------------------------------------
 
-    def _perform(self, entry: Entry, effect: Effect) -> bool:
-        if isinstance(effect, Sealed):
-            self._seal(effect)
-            return True
-        if isinstance(effect, Ended):
-            self._end(effect)
-            return True
-        if isinstance(effect, Noted):
-            self._note(entry, effect)
-            return True
-        return entry.lsn in self._refused or self._append(entry, effect)
+    def _perform(self, entry: Entry, effects: Iterable[Effect]) -> bool:
+        """Do to the files what an entry does; False if HDF5 refused it."""
+        for effect in effects:
+            if isinstance(effect, Place):
+                if entry.lsn not in self._refused and not self._append(entry, effect):
+                    return False
+            elif isinstance(effect, Sealed):
+                self._seal(effect)
+            elif isinstance(effect, Ended):
+                self._end(effect)
+            else:
+                self._note(entry, effect)
+        return True
 
     def _note(self, entry: Entry, noted: Noted) -> None:
         run_file = self._file(noted.file)
@@ -255,16 +259,22 @@ class Builder:
         run_file = self._file(place.file)
         if run_file is None or entry.lsn <= run_file.lsn:
             return True
-        job = self.ledger.jobs[place.job]
-        head = JobHead(job.job, job.schema, job.attrs, job.period, job.mode, job.chunk or None)
         try:
-            run_file.append(head, place.batch)
+            run_file.append(self._head(self.ledger.jobs[place.job]), place.batch)
         except (ValueError, TypeError, RuntimeError, KeyError, ArithmeticError) as error:
             run_file.check()
             self._refuse(entry, place, error)
             return False
-        self._fresh.setdefault(place.file, Counter())[place.job] += place.batch.n
+        self._fresh[place.file][place.job] += place.batch.n
         return True
+
+    def _head(self, job: JobState) -> JobHead:
+        """What a file is told of a job: the same for all rows since one hello."""
+        state, head = self._heads.get(job.job, (None, None))
+        if state is not job or head is None:
+            head = JobHead(job.job, job.schema, job.attrs, job.period, job.mode, job.chunk or None)
+            self._heads[job.job] = job, head
+        return head
 
     def _refuse(self, entry: Entry, place: Place, error: Exception) -> None:
         """Put aside what HDF5 won't take, so that the rest goes on after a rewind."""

@@ -59,6 +59,8 @@ class Filters:
     ----------
     direct : bool
         Whether `encode` does all that the datasets declare.
+    deflates : bool
+        Whether `encode` takes longer than all else that a block goes through.
     """
 
     def __init__(self, compression: Mapping[str, Any] | None, fletcher32: bool = True) -> None:
@@ -69,13 +71,9 @@ class Filters:
         self._options = options.get("compression_opts")
         self.level = self._gzip_level()
         self.direct = self.level is not None or self._compression is None
+        self.deflates = self.level is not None
         self._deflate = _deflate(self.level)
         self._check()
-
-    @property
-    def deflates(self) -> bool:
-        """Whether `encode` takes longer than all else that a block goes through."""
-        return self.level is not None
 
     def stored_bytes(self, nbytes: int) -> int:
         """Length in the file of a block of so many bytes; 0 where only `encode` can tell."""

@@ -133,6 +133,11 @@ class Service:
         for context in self.contexts.expired(tick):
             self._end(context)
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether a context waits for news of any dataset."""
+        return self.bulletin.latch.waited_for
+
     def job_news(self, key: DatasetKey) -> list[Told]:
         """A worker's rows have come to a job; everybody is told of that elsewhere."""
         self.bulletin.tell(self.bulletin.latch.news(key, Kind.DATA))

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from h5daq.errors import StorageError, WireError
+from h5daq.flow.familiar_rows import HeadReader
 from h5daq.flow.judging import Verdict
 from h5daq.flow.ledger import Ledger
 from h5daq.flow.names import is_own
@@ -88,6 +89,7 @@ class Intake:
         self._planner = planner
         self._clock = clock
         self._guard = guard
+        self._reader = HeadReader()
         self.appearing = Appearing(run_path)
         self.refusals = Refusals()
         self._marked = self._marked_vault = 0
@@ -117,7 +119,7 @@ class Intake:
             The public key by which it came; where there is a guard, that key's job it must be.
         """
         try:
-            head = decode_head(message)
+            head = self._reader.read(message)
         except WireError as error:
             self.refusals.nonsense(error)
         else:
@@ -218,8 +220,7 @@ class Intake:
 
     def _rows(self, head: Head, message: memoryview) -> None:
         batch = self.ledger.batch_of(head)
-        newest = float(batch.times().max())
-        self.record(self._planner.before_rows(self.ledger, newest, self._clock()))
+        self.record(self._planner.before_rows(self.ledger, batch.span.newest, self._clock()))
         lsn = self._journal.append(message)
         self.stalled = ""
         effects = self.ledger.apply_rows(batch)

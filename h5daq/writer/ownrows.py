@@ -101,6 +101,9 @@ class Series:
 
     def waiting(self) -> Batch | None:
         """The oldest rows, until `taken` says that they need wait no more."""
+        # Asked for at each look at the sockets: who puts a row wakes that thread afterwards.
+        if self._ready is None and not self._buffer.n:
+            return None
         with self._lock:
             if self._ready is None:
                 self._ready = self._buffer.take(self.group, OWN_INC, 0)

@@ -89,6 +89,8 @@ class Replies:
         """Send the answers that can be given by now."""
         if self._vault is not None:
             self._vault.send_ready()
+        if not self._waiting:
+            return
         due, self._waiting = _parted(self._waiting)
         for waiting in due:
             # A key that was taken off the list meanwhile gets nothing any more.

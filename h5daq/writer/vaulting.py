@@ -198,14 +198,17 @@ class VaultDesk:
     def follow(self) -> None:
         """Tell contexts of what workers have brought, when that is committed."""
         appearing = self._intake.appearing
+        if not (appearing.news or self._intake.fed):
+            return
         appeared, appearing.news = appearing.news, []
         fed, self._intake.fed = self._intake.fed, {}
         told: list[Told] = []
         for kind, path, name in appeared:
             told += self._service.job_appeared(kind, path_of(path), name)
-        for job in fed:
-            *above, name = path_of(f"{self._run_path}/{job}")
-            told += self._service.job_news((tuple(above), name))
+        if self._service.waited_for:
+            for job in fed:
+                *above, name = path_of(f"{self._run_path}/{job}")
+                told += self._service.job_news((tuple(above), name))
         if told:
             self._last = max(self._last, *fed.values())
             self._tell(Outcome(told=told))
@@ -259,6 +262,8 @@ class VaultDesk:
 
     def send_ready(self) -> None:
         """Send what rests on nothing that is not committed."""
+        if not self._letters:
+            return
         synced = self._journal.synced
         while self._letters and self._letters[0].lsn <= synced:
             self._send(self._letters.popleft())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5daq.flow.batch import Batch
+from h5daq.flow.batch import EARLIEST, LATEST, Batch
 from h5daq.flow.schema import Column, Schema
 
 SCHEMA = Schema.of(
@@ -98,3 +100,12 @@ def test_each_kind_of_value_has_a_plain_form(dtype: str, value: object, plain: o
 
 def test_a_batch_without_rows_has_no_last_row() -> None:
     assert make(0).last_row(SCHEMA) == {}
+
+
+@given(st.lists(st.floats(allow_nan=True), min_size=1, max_size=70))
+def test_a_span_is_what_numpy_finds_in_the_times(times: list[float]) -> None:
+    span = Batch("a", 7, 0, len(times), (np.array(times),)).span
+    if {math.inf, -math.inf} <= set(times) or any(map(math.isnan, times)):
+        assert not (span.oldest >= EARLIEST and span.newest < LATEST)
+    else:
+        assert span == (min(times), max(times), times[-1])

@@ -16,7 +16,6 @@ import h5py
 from numpy.typing import NDArray
 
 from h5daq.storage.filters import Encoded
-from h5daq.storage.large import LARGE_BYTES
 from h5daq.storage.layouts.columns import BinaryColumn
 from h5daq.storage.transaction import TransactionFile
 
@@ -65,7 +64,7 @@ class ChunkPool:
         """Take a full chunk; it is in the file at the latest after the commit."""
         if column.filters.deflates:
             self._encode(column, index, block)
-        elif block.nbytes >= LARGE_BYTES and column.filters.stored_bytes(block.nbytes):
+        elif column.is_large:
             column.write_later(self.file, index, block, self._target)
         else:
             column.write(self.file, index, block, len(block))

@@ -19,6 +19,7 @@ from h5daq.flow.batch import ColumnData
 from h5daq.flow.chunks import ChunkFiller
 from h5daq.flow.schema import Column
 from h5daq.storage.filters import Encoded, Filters
+from h5daq.storage.large import LARGE_BYTES
 from h5daq.storage.transaction import TransactionFile
 
 __all__ = ["BinaryColumn", "ChunkSink", "DatasetColumn", "TextColumn"]
@@ -84,12 +85,21 @@ class BinaryColumn(DatasetColumn):
         Where it goes; a partial chunk is read back and gone on with.
     filters : Filters
         The filters that the dataset declares.
+
+    Attributes
+    ----------
+    is_large : bool
+        Whether its chunks are worth another thread, and have a length that is known beforehand.
     """
 
     def __init__(self, column: Column, dataset: h5py.Dataset, filters: Filters) -> None:
         super().__init__(column, dataset)
         self.filters = filters
         self._chunk_rows = int(dataset.chunks[0])
+        chunk_bytes = self._chunk_rows * column.row_bytes
+        self._stored_bytes = filters.stored_bytes(chunk_bytes)
+        self.is_large = chunk_bytes >= LARGE_BYTES and self._stored_bytes > 0
+        self._origin = (0,) * len(column.shape)
         full = self._extent - self._extent % self._chunk_rows
         tail = np.asarray(dataset[full:], column.dtype) if full < self._extent else None
         self._filler = ChunkFiller(column, self._chunk_rows, self._extent, tail)
@@ -119,7 +129,7 @@ class BinaryColumn(DatasetColumn):
     def write_encoded(self, file: h5py.File, index: int, chunk: Encoded) -> None:
         """Write a chunk that has passed the filters already."""
         self.extend(file, self._filler.rows)
-        self.open(file).write_direct_chunk(self._origin(index), chunk)
+        self.open(file).write_direct_chunk((index * self._chunk_rows, *self._origin), chunk)
 
     def write_later(
         self, file: h5py.File, index: int, block: NDArray[Any], target: TransactionFile
@@ -128,11 +138,10 @@ class BinaryColumn(DatasetColumn):
         if self._filler.rows > self._extent:
             self.extend(file, self._filler.rows + _CHUNKS_AHEAD * self._chunk_rows)
         fill = functools.partial(self.filters.fill, block)
-        with target.later(self.filters.stored_bytes(block.nbytes), fill) as placeholder:
-            self.open(file).write_direct_chunk(self._origin(index), placeholder)
-
-    def _origin(self, index: int) -> tuple[int, ...]:
-        return (index * self._chunk_rows, *(0 for _ in self._shape))
+        with target.later(self._stored_bytes, fill) as placeholder:
+            self.open(file).write_direct_chunk(
+                (index * self._chunk_rows, *self._origin), placeholder
+            )
 
 
 class TextColumn(DatasetColumn):

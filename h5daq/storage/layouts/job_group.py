@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from h5daq.errors import FileDamaged
-from h5daq.flow.batch import Batch
+from h5daq.flow.batch import Batch, ColumnData
 from h5daq.flow.chunks import chunk_rows, expected_rows, fill_value
 from h5daq.flow.names import GROUP_ATTRIBUTES, is_own
 from h5daq.flow.schema import TIME, Column, Schema
@@ -132,7 +132,7 @@ class JobGroup:
         for column, rows in zip(self._columns, batch.columns, strict=True):
             column.append(rows, sink)
         self.rows += batch.n
-        self.last_time = _seconds(batch.columns[0][batch.n - 1])
+        self.last_time = batch.span.last
 
     def finish(self, file: h5py.File) -> None:
         """Bring all datasets to their common length, partial chunks included."""
@@ -146,8 +146,12 @@ class JobGroup:
                 raise ValueError(f"label {column.label!r}: {len(rows)} rows in {batch.n}")
             if column.is_text:
                 TextColumn.check(column.label, rows)
-            elif np.shape(rows)[1:] != column.shape:
-                raise ValueError(f"label {column.label!r}: rows of shape {np.shape(rows)[1:]}")
+            elif (shape := _row_shape(rows)) != column.shape:
+                raise ValueError(f"label {column.label!r}: rows of shape {shape}")
+
+
+def _row_shape(rows: ColumnData) -> tuple[int, ...]:
+    return rows.shape[1:] if isinstance(rows, np.ndarray) else np.shape(rows)[1:]
 
 
 def _seconds(time: Any) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 
 import h5py
 
@@ -49,18 +50,9 @@ class Session:
             self.pool.begin(self._file)
         return self._file
 
-    @contextmanager
-    def adding(self) -> Iterator[h5py.File]:
+    def adding(self) -> AbstractContextManager[h5py.File]:
         """Work on the user's data: what HDF5 says against them is raised as it is."""
-        file = self.file
-        try:
-            yield file
-        except _HDF5_ERRORS as error:
-            self.target.check()
-            if isinstance(error, OSError) and not isinstance(error, StorageError):
-                raise self._failure(error) from error
-            raise
-        self.target.check()
+        return _Adding(self)
 
     @contextmanager
     def finishing(self) -> Iterator[h5py.File]:
@@ -71,7 +63,7 @@ class Session:
         except StorageError:
             raise
         except _HDF5_ERRORS as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
 
     @contextmanager
     def or_close(self) -> Iterator[h5py.File]:
@@ -103,5 +95,29 @@ class Session:
         self.pool.end()
         self._file = None
 
-    def _failure(self, error: Exception) -> StorageError:
+    def failure(self, error: Exception) -> StorageError:
+        """What is raised in place of an error of HDF5's."""
         return StorageError(errno.EIO, f"HDF5 can't write it: {error}", str(self.target.path))
+
+
+class _Adding:
+    """Guards what is done with rows. A class, since each batch comes by here."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> h5py.File:
+        return self._session.file
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or isinstance(error, _HDF5_ERRORS):
+            self._session.target.check()
+        if isinstance(error, OSError) and not isinstance(error, StorageError):
+            raise self._session.failure(error) from error
