@@ -5,23 +5,26 @@ blocks. A file system that knows no such writes says so when the file is opened,
 first write (EINVAL): from then on nothing is written past the cache any more.
 
 A write that makes a file longer has the file to itself in the kernel; others go side by side. So
-the file is made longer ahead of the writes, by zeros that take no room. Whoever takes a length for
-good cuts it back.
+the file is made longer ahead of the writes, with room on the disk. Whoever takes a length for good
+cuts it back.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import functools
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from h5daq.storage.disk import Disk
 
-__all__ = ["DirectFile", "open_direct"]
+__all__ = ["DirectFile", "make_longer", "open_direct"]
 
 _AHEAD_BYTES = 64 << 20
 """How much longer a file is made at once."""
@@ -85,8 +88,9 @@ class DirectFile:
             self._length = end + _AHEAD_BYTES
             # Where that can't be had, it goes without.
             with suppress(OSError):
-                if self._disk.size(self._fd) < end:
-                    self._disk.truncate(self._fd, self._length)
+                length = self._disk.size(self._fd)
+                if length < end:
+                    self._disk.make_longer(self._fd, length, self._length)
 
     def _descriptor(self) -> int | None:
         # Two threads may come here first: one of them must not open a second one.
@@ -115,3 +119,31 @@ def open_direct(fd: int) -> int | None:
     except OSError:
         # Also where /proc is not mounted, or descriptors are used up: then it is not worth one.
         return None
+
+
+def make_longer(fd: int, length: int, wanted: int) -> None:
+    """Make a file of `length` bytes longer, with room on the disk for what is new.
+
+    Raises
+    ------
+    OSError
+        If there is no such room, or the file system can't be asked for it. The C library's
+        ``posix_fallocate`` would then write zeros, all of them.
+    """
+    claim = _fallocate()
+    if claim is None or claim(fd, 0, length, wanted - length) != 0:
+        number = errno.ENOSYS if claim is None else ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@functools.cache
+def _fallocate() -> Callable[[int, int, int, int], int] | None:
+    """The C library's function, or None where there is none."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).fallocate
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    function.restype = ctypes.c_int
+    claim: Callable[[int, int, int, int], int] = function
+    return claim

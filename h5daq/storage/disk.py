@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from h5daq.storage.crew import Crew
-from h5daq.storage.direct import DirectFile, open_direct
+from h5daq.storage.direct import DirectFile, make_longer, open_direct
 from h5daq.storage.exclusive import rename_exclusive
 from h5daq.storage.large import STRETCH_BYTES, LargeWrites
 from h5daq.storage.pages import PageMemory
@@ -123,6 +123,10 @@ class Disk:
     def open_direct(self, fd: int) -> int | None:
         """Another descriptor of the file, for `write_direct`; None where there is no such thing."""
         return open_direct(fd) if self.past_cache else None
+
+    def make_longer(self, fd: int, length: int, wanted: int) -> None:
+        """Make a file of `length` bytes longer, ahead of writes; OSError where that can't be."""
+        make_longer(fd, length, wanted)
 
     def write_direct(self, fd: int, offset: int, pages: memoryview) -> int:
         """Write pages of memory to pages of the file, past the cache; how many bytes of them."""
