@@ -248,6 +248,14 @@ def test_a_fill_ends_when_the_buffer_is_full() -> None:
     assert take(buffer).columns[0].tolist() == [1, 2, 3, 4, 5]  # type: ignore[union-attr]
 
 
+def test_a_fill_of_a_buffer_that_is_overfull_loses_nothing() -> None:
+    buffer = RowBuffer(TWO, rows=1)
+    for i in range(3):
+        buffer.append(float(i), [1.0, i])
+    assert buffer.fill(lambda: (1.0, 9), clock(), 1e9)
+    assert [row[2] for row in rows_in(buffer)] == [0, 1, 2]
+
+
 def test_a_fill_ends_in_time() -> None:
     buffer = RowBuffer(TWO, rows=100)
     assert buffer.fill(lambda: (1.0, 2), clock(), 4.0)
@@ -344,6 +352,11 @@ def test_a_block_that_does_not_fit_leaves_no_row(columns: Any, why: str) -> None
     with pytest.raises(ReadingError) as caught:
         buffer.extend(columns)
     assert (caught.value.cause, buffer.n) == (why, 0)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i2", "?", "c8", "S3", object])
+def test_a_block_without_rows_is_nothing(dtype: Any) -> None:
+    assert RowBuffer(one(dtype)).extend([[], []]) == 0
 
 
 def test_a_block_of_text_and_arrays_is_taken() -> None:
