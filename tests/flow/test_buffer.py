@@ -76,6 +76,14 @@ def test_a_value_that_fits_is_stored_as_it_is(dtype: str, value: Any) -> None:
     assert stored(one(dtype), value) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "dtype"), [("i2", "f8"), ("u1", "i2"), ("f4", "c8"), ("S1", "S3")]
+)
+def test_an_array_may_go_into_a_dtype_that_has_all_its_values(given: str, dtype: str) -> None:
+    values = np.array([0, 1, 2, 3]).astype(given)
+    assert np.array_equal(stored(one(dtype, (4,)), values), values)
+
+
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "c8"])
 def test_nan_may_stand_in_a_float(dtype: str) -> None:
     assert np.isnan(stored(one(dtype), [NAN]))
