@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from h5daq.flow.block import Block
 from h5daq.flow.schema import Schema
 
 __all__ = ["EARLIEST", "LATEST", "Batch", "ColumnData", "Span"]
@@ -68,6 +69,8 @@ class Batch:
         Count of rows.
     columns : tuple of ndarray or list of str
         Values in schema order, ``time`` first.
+    block : Block, optional
+        Whose columns they are: all of them, and no one else's any more.
     """
 
     job: str
@@ -75,6 +78,7 @@ class Batch:
     first: int
     n: int
     columns: tuple[ColumnData, ...]
+    block: Block | None = field(default=None, repr=False)
     _span: Span | None = field(default=None, init=False, repr=False)
 
     @property

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from h5daq.errors import ReadingError
-from h5daq.flow.batch import Batch, ColumnData
-from h5daq.flow.rows import MAX_TEXT_BYTES, check_text, check_times, convert, text_bytes
-from h5daq.flow.schema import Column, Schema
+from h5daq.flow.batch import Batch
+from h5daq.flow.block import Block
+from h5daq.flow.rows import MAX_TEXT_BYTES, check_columns, text_bytes
+from h5daq.flow.schema import Schema
 from h5daq.flow.store import Store
 from h5daq.flow.toll import Count
 
@@ -33,6 +33,9 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 """A batch of more than one row has at most this many bytes of numbers."""
 
 _USUAL_BYTES, _ROWS_TOGETHER, _LARGE_BYTES = 1 << 20, 4, 5 << 20
+
+_BULK_BYTES = 16 << 10
+"""Values of so many bytes are stored into new memory as fast as into that which was just used."""
 
 
 def usual_rows(row_bytes: int) -> int:
@@ -77,8 +80,10 @@ class RowBuffer:
         self.max_age = max_age
         self._max_bytes = max_bytes
         self._most = max(1, MAX_BATCH_BYTES // schema.row_bytes)
+        # What comes value by value is better copied to where its message is than put there.
+        self._in_bulk = schema.row_bytes >= _BULK_BYTES * len(schema.columns)
         self._seen: float | None = None
-        self._store = Store(schema, self.rows, max_bytes)
+        self._store = Store(schema, max_bytes)
 
     # -- state -----------------------------------------------------------------------------
 
@@ -183,7 +188,8 @@ class RowBuffer:
         """
         self._make_room(self.rows - self.n)
         loop = self._store.fill_timed if timed else self._store.fill
-        stop = self._store.start + self.rows
+        # More may be there than it takes to be full.
+        stop = self._store.start + max(self.n, self.rows)
         return loop(stop, getter, clock, clock(), until, count or Count())
 
     def extend(self, columns: Sequence[Any]) -> int:
@@ -204,7 +210,10 @@ class RowBuffer:
         ReadingError
             As `append`; then none of the rows is taken.
         """
-        checked, n = _check_columns(self.schema, columns)
+        checked, n = check_columns(self.schema, columns)
+        if not n:
+            return 0
+        self._in_bulk = True
         self._make_room(n)
         start, end = self._store.end, self._store.end + n
         for column, values in zip(self._store.columns, checked, strict=True):
@@ -217,7 +226,7 @@ class RowBuffer:
 
     def _make_room(self, n: int) -> None:
         if self._store.end + n > self._store.capacity:
-            self._store.allocate(max(self.n + n, 2 * self.n))
+            self._store.allocate(max(self.n + n, 2 * self.n, self.rows))
 
     # -- rows out --------------------------------------------------------------------------
 
@@ -236,7 +245,9 @@ class RowBuffer:
         first : int
             Number of the first row.
         copy : bool
-            With False the columns are views of the buffer, good until its next row.
+            With False the columns are views of the buffer, good until its next row. Columns that
+            are full of large values are copied in no case: the batch gets their block, and the
+            next row another one.
         """
         store = self._store
         n = store.end - store.start
@@ -244,11 +255,11 @@ class RowBuffer:
             n = min(n, self._most_rows())
         if not n:
             return None
-        columns = store.held(n)
-        if copy:
+        columns, block = store.held(n), store.whole(n) if self._in_bulk else None
+        if copy and block is None:
             columns = tuple(column.copy() for column in columns)
-        self._leave(n)
-        return Batch(job, inc, first, n, columns)
+        self._leave(n, block)
+        return Batch(job, inc, first, n, columns, block)
 
     def _most_rows(self) -> int:
         if self._store.text_size <= MAX_TEXT_BYTES:
@@ -257,40 +268,11 @@ class RowBuffer:
         sizes = np.cumsum([sum(map(text_bytes, row)) for row in zip(*texts, strict=True)])
         return max(1, min(self._most, int(np.searchsorted(sizes, MAX_TEXT_BYTES, "right"))))
 
-    def _leave(self, n: int) -> None:
+    def _leave(self, n: int, block: Block | None) -> None:
         self._store.drop(n)
         if self.n:
             return
         self._seen = None
-        # What a single large extend has needed isn't kept.
-        if self._store.capacity > 2 * self.rows:
-            self._store.allocate(self.rows)
-
-
-def _check_columns(schema: Schema, columns: Sequence[Any]) -> tuple[list[ColumnData], int]:
-    if not isinstance(columns, list | tuple | np.ndarray) or len(columns) != len(schema.columns):
-        found = len(columns) if hasattr(columns, "__len__") else type(columns).__name__
-        raise ReadingError(
-            f"the getter returned {found} for {len(schema.columns)} columns "
-            f"(extend mode): return one array per label, the time first",
-            cause="count",
-        )
-    lengths = [len(values) if hasattr(values, "__len__") else -1 for values in columns]
-    if len(set(lengths)) != 1 or lengths[0] < 0:
-        raise ReadingError(f"extend mode: columns of lengths {lengths[:8]}", cause="shape")
-    pairs = zip(schema.columns, columns, strict=True)
-    checked = [_check_column(column, values, lengths[0]) for column, values in pairs]
-    check_times(np.asarray(checked[0]))
-    return checked, lengths[0]
-
-
-def _check_column(column: Column, values: Any, n: int) -> ColumnData:
-    if not column.is_text:
-        # An empty list says nothing of the shape of its rows.
-        return convert(column, values if n else np.empty((0, *column.shape)), (n, *column.shape))
-    texts = [check_text(column, value) for value in values]
-    if any(text_bytes(text) > MAX_TEXT_BYTES for text in texts):
-        raise ReadingError(
-            f"label {column.label!r}: a text of over {MAX_TEXT_BYTES} bytes", cause="size"
-        )
-    return texts
+        # A block is the batch's now; and what more rows at once have needed isn't kept.
+        if block is not None or self._store.capacity > self.rows:
+            self._store.release()

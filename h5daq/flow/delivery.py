@@ -16,6 +16,7 @@ from typing import Any
 
 from h5daq.flow.link import RULES, Do, Event, State
 from h5daq.flow.outbox import Outbox, SkipEncoder
+from h5daq.flow.packing import Buffer
 from h5daq.flow.position import (
     Drop,
     Position,
@@ -129,7 +130,7 @@ class Sender:
         """
         return self._unanswered_since
 
-    def put(self, first: int, n: int, message: bytes) -> None:
+    def put(self, first: int, n: int, message: Buffer) -> None:
         """Hold an encoded message with rows ``first … first+n-1`` (or a skip over them).
 
         Raises
@@ -151,7 +152,7 @@ class Sender:
         """Go on with row `first`; rows before it are lost by `cause`, and a skip says so."""
         self._box.skip(first, cause)
 
-    def held(self) -> Iterator[tuple[int, int, bytes]]:
+    def held(self) -> Iterator[tuple[int, int, Buffer]]:
         """First row, rows and message of all that is held, oldest first, without the bye."""
         return self._box.held()
 
@@ -195,7 +196,7 @@ class Sender:
 
     # -- what to send ---------------------------------------------------------------------------
 
-    def pump(self, send: Callable[[bytes], bool], now: float) -> int:
+    def pump(self, send: Callable[[Buffer], bool], now: float) -> int:
         """Hand to `send` what is to be sent now, in order, until it returns False; the count.
 
         Parameters
@@ -214,11 +215,11 @@ class Sender:
             sent += 1
         return sent
 
-    def poll(self, now: float) -> list[bytes]:
+    def poll(self, now: float) -> list[Buffer]:
         """The messages to send now, in order, taken as sent."""
-        messages: list[bytes] = []
+        messages: list[Buffer] = []
 
-        def collect(message: bytes) -> bool:
+        def collect(message: Buffer) -> bool:
             messages.append(message)
             return True
 
@@ -311,7 +312,7 @@ class Sender:
         elif now >= self._quiet_since + self._silence:
             self._apply(Event.SILENCE, now)
 
-    def _upcoming(self, now: float) -> bytes | None:
+    def _upcoming(self, now: float) -> Buffer | None:
         if self._state is State.GREET:
             return self._hello if now >= self._hello_at else None
         message, flying = self._box.upcoming, self._box.flying_bytes

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from h5daq.flow.delivery import Sender
+from h5daq.flow.packing import Buffer
 from h5daq.flow.spooling import Piece
 
 __all__ = ["Hold", "Shelf"]
@@ -130,7 +131,7 @@ class Hold:
 
     # -- out -----------------------------------------------------------------------------------
 
-    def pump(self, send: Callable[[bytes], bool], now: float) -> int:
+    def pump(self, send: Callable[[Buffer], bool], now: float) -> int:
         """Let go of what is committed, bring back what there is room for, send; the count."""
         if self._shelf is not None and (self.behind or self._released != self.sender.next):
             self._released = self.sender.next

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from h5daq.errors import JobValueError
+from h5daq.flow.packing import Buffer
 
 __all__ = ["Outbox", "SkipEncoder"]
 
@@ -24,7 +25,7 @@ SkipEncoder = Callable[[int, int, str], bytes]
 class _Item(NamedTuple):
     first: int
     end: int
-    message: bytes
+    message: Buffer
     cause: str = ""  # of a skip made here; "" for what was put
 
     @property
@@ -57,11 +58,11 @@ class Outbox:
         return not self._flying and not self._waiting
 
     @property
-    def upcoming(self) -> bytes | None:
+    def upcoming(self) -> Buffer | None:
         """The oldest message that is not in flight."""
         return self._waiting[0].message if self._waiting else None
 
-    def put(self, first: int, n: int, message: bytes) -> None:
+    def put(self, first: int, n: int, message: Buffer) -> None:
         """Hold a message with `n` rows from `first` on, behind all others.
 
         Raises
@@ -89,7 +90,7 @@ class Outbox:
             self.held_bytes += len(skipped.message)
             self._waiting.append(skipped)
 
-    def held(self) -> Iterator[tuple[int, int, bytes]]:
+    def held(self) -> Iterator[tuple[int, int, Buffer]]:
         """First row, rows and message of all that is held, oldest first, without the bye."""
         for item in (*self._flying, *self._waiting):
             if not self._is_bye(item):

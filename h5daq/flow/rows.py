@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from h5daq.errors import ReadingError
-from h5daq.flow.batch import EARLIEST, LATEST
+from h5daq.flow.batch import EARLIEST, LATEST, ColumnData
 from h5daq.flow.schema import MAX_TEXT_BYTES, Column, Schema
 
 __all__ = [
     "MAX_TEXT_BYTES",
     "Row",
+    "check_columns",
     "check_row",
     "check_text",
     "check_times",
@@ -64,6 +65,43 @@ def check_row(schema: Schema, time: float | None, result: Any) -> Row | None:
     if sum(text_bytes(v) for v in row if isinstance(v, str)) > MAX_TEXT_BYTES:
         raise ReadingError(f"texts of one row exceed {MAX_TEXT_BYTES} bytes", cause="size")
     return row
+
+
+def check_columns(schema: Schema, columns: Sequence[Any]) -> tuple[list[ColumnData], int]:
+    """Many rows at once, time first, as values per column; and how many rows they are.
+
+    Raises
+    ------
+    ReadingError
+        With the cause ``"count"``, ``"shape"``, ``"value"``, ``"time"`` or ``"size"``.
+    """
+    if not isinstance(columns, list | tuple | np.ndarray) or len(columns) != len(schema.columns):
+        found = len(columns) if hasattr(columns, "__len__") else type(columns).__name__
+        raise ReadingError(
+            f"the getter returned {found} for {len(schema.columns)} columns "
+            f"(extend mode): return one array per label, the time first",
+            cause="count",
+        )
+    lengths = [len(values) if hasattr(values, "__len__") else -1 for values in columns]
+    if len(set(lengths)) != 1 or lengths[0] < 0:
+        raise ReadingError(f"extend mode: columns of lengths {lengths[:8]}", cause="shape")
+    pairs = zip(schema.columns, columns, strict=True)
+    checked = [_check_column(column, values, lengths[0]) for column, values in pairs]
+    check_times(np.asarray(checked[0]))
+    return checked, lengths[0]
+
+
+def _check_column(column: Column, values: Any, n: int) -> ColumnData:
+    if not column.is_text:
+        shape = (n, *column.shape)
+        # An empty list says nothing of the shape of its rows, nor of their dtype.
+        return convert(column, values if n else np.empty(shape, column.dtype), shape)
+    texts = [check_text(column, value) for value in values]
+    if any(text_bytes(text) > MAX_TEXT_BYTES for text in texts):
+        raise ReadingError(
+            f"label {column.label!r}: a text of over {MAX_TEXT_BYTES} bytes", cause="size"
+        )
+    return texts
 
 
 def _value(column: Column, value: Any) -> Any:
@@ -183,6 +221,9 @@ def _cast(column: Column, array: NDArray[Any]) -> NDArray[Any]:
         array = np.char.encode(array, "utf-8")
     if array.dtype.kind not in _SOURCES[column.dtype.kind]:
         raise _value_error(column, f"{array.dtype} in a column of {column.dtype}")
+    if np.can_cast(array.dtype, column.dtype):
+        # All its values are there: none of them is looked at.
+        return array.astype(column.dtype)
     with np.errstate(all="ignore"):
         cast = array.astype(column.dtype)
         if not _same(array, cast):

@@ -17,7 +17,7 @@ import struct
 from typing import NamedTuple
 from zlib import crc32
 
-from h5daq.flow.packing import MAX_MESSAGE_BYTES
+from h5daq.flow.packing import MAX_MESSAGE_BYTES, Buffer
 
 __all__ = ["HEADER_BYTES", "Header", "Piece", "frame_header", "is_whole", "read_header"]
 
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 
     first: int
     n: int
-    message: bytes
+    message: Buffer
 
     @property
     def end(self) -> int:
@@ -73,12 +73,12 @@ def read_header(found: bytes) -> Header | None:
     return header if magic == _MAGIC and header.length <= MAX_MESSAGE_BYTES else None
 
 
-def is_whole(header: Header, message: bytes) -> bool:
+def is_whole(header: Header, message: Buffer) -> bool:
     """Whether the message is the one that the header was made for."""
     if len(message) != header.length or header.n < 1:
         return False
     return _crc(header.length, header.first, header.n, message) == header.crc
 
 
-def _crc(length: int, first: int, n: int, message: bytes) -> int:
+def _crc(length: int, first: int, n: int, message: Buffer) -> int:
     return crc32(message, crc32(_HEADER.pack(_MAGIC, length, first, n, 0)))

@@ -1,4 +1,4 @@
-"""The columns being filled: preallocated arrays, and code generated to store rows into them.
+"""The columns being filled: those of a `Block`, and code generated to store rows into them.
 
 This is the hottest loop of a worker, so it is written out per schema, once: for eight floats
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from h5daq.errors import ReadingError
 from h5daq.flow.batch import EARLIEST, LATEST, ColumnData
+from h5daq.flow.block import Block
 from h5daq.flow.rows import MAX_TEXT_BYTES, check_row, check_text, convert, text_bytes
 from h5daq.flow.schema import Column, Schema
 from h5daq.flow.toll import Count
@@ -100,12 +101,12 @@ Fill = Callable[[int, Callable[[], Any], Callable[[], float], float, float, Coun
 class Store:
     """Columns with room for ``capacity`` rows, of which ``start … end - 1`` are held.
 
+    There is no room at first: see `allocate`.
+
     Parameters
     ----------
     schema : Schema
         Of the job.
-    capacity : int
-        Rows.
     text_limit : int
         Bytes of text at which a fill ends, whatever the count of rows.
     """
@@ -113,29 +114,40 @@ class Store:
     fill: Fill
     fill_timed: Fill
 
-    def __init__(self, schema: Schema, capacity: int, text_limit: int) -> None:
+    def __init__(self, schema: Schema, text_limit: int) -> None:
         self.schema = schema
-        self.start = 0
-        self.end = 0
-        self.text_size = 0
         self._bind = _generate(schema, text_limit)
-        self.columns = [_empty(column, 0) for column in schema.columns]
-        self.allocate(capacity)
+        self._direct = [_is_direct(column) for column in schema.columns]
+        self._converters = [self._converter(column) for column in schema.columns]
+        self.columns: list[ColumnData] = []
+        self._block: Block | None = None
+        self.start = self.end = self.capacity = self.text_size = 0
 
     def allocate(self, capacity: int) -> None:
         """Make room for `capacity` rows in all; those held are moved over."""
-        held = self.held()
-        self.columns = [_empty(column, capacity) for column in self.schema.columns]
+        held, self._block = self.held(), Block(self.schema, capacity)
+        self.columns = self._block.columns
         self.start, self.end, self.capacity = 0, self.end - self.start, capacity
-        for column, values in zip(self.columns, held, strict=True):
-            column[: self.end] = values
+        if self.end:
+            for column, values in zip(self.columns, held, strict=True):
+                column[: self.end] = values
         self._put, self._put_timed, self.fill, self.fill_timed = self._bind(self, self._slots())
+
+    def release(self) -> None:
+        """Let go of the columns, with all that they hold."""
+        self.columns, self._block = [], None
+        self.start = self.end = self.capacity = self.text_size = 0
 
     def held(self, rows: int | None = None) -> tuple[ColumnData, ...]:
         """The first `rows` of the rows held, or all: views of the columns, and lists."""
         end = self.end if rows is None else self.start + rows
         start = self.start
         return tuple([column[start:end] for column in self.columns])
+
+    def whole(self, rows: int) -> Block | None:
+        """The block, if the first `rows` of the rows held fill it and it is large."""
+        block = self._block
+        return block if block and block.is_large and rows == self.capacity else None
 
     def drop(self, rows: int) -> None:
         """Forget the first `rows` of the rows held."""
@@ -182,12 +194,9 @@ class Store:
     # -- what the generated code is bound to --------------------------------------------------
 
     def _slots(self) -> list[Any]:
-        pairs = zip(self.schema.columns, self.columns, strict=True)
-        slots: list[Any] = [
-            memoryview(values) if _is_direct(column) else values  # type: ignore[arg-type]
-            for column, values in pairs
-        ]
-        return slots + [self._converter(column) for column in self.schema.columns]
+        pairs = zip(self._direct, self.columns, strict=True)
+        slots: list[Any] = [_cells(values) if direct else values for direct, values in pairs]
+        return slots + self._converters
 
     def _converter(self, column: Column) -> Callable[[Any], Any]:
         if column.is_text:
@@ -203,10 +212,9 @@ class Store:
         return text
 
 
-def _empty(column: Column, capacity: int) -> ColumnData:
-    if column.is_text:
-        return [""] * capacity
-    return np.empty((capacity, *column.shape), column.dtype)
+def _cells(values: Any) -> memoryview:
+    # By way of bytes: numpy says of an array that isn't aligned what no memoryview understands.
+    return memoryview(values.view(np.uint8)).cast(values.dtype.char)
 
 
 # -- code ------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Message <-> bytes: the wire format, version 1 (PROTOCOL.md says it for other languages).
 
 A message is one msgpack map that begins with its version and kind. `encode_rows` puts a batch into
-bytes with a single copy; `decode_head` reads any message of a worker and leaves the rows' data
-where they are; `rows_of` makes a batch of views of them, once their schema is known. `encode` and
-`decode` are for the small messages and signals.
+bytes with a single copy, `seal_rows` without one where it can; `decode_head` reads any message of
+a worker and leaves the rows' data where they are; `rows_of` makes a batch of views of them, once
+their schema is known. `encode` and `decode` are for the small messages and signals.
 
 What comes from a socket is checked here, field by field, before anybody acts on it: the rest of
 the code meets a well-formed message or one `WireError` that names the cause.
@@ -37,6 +37,7 @@ __all__ = [
     "encode",
     "encode_rows",
     "rows_of",
+    "seal_rows",
 ]
 
 VERSION = 1
@@ -183,50 +184,65 @@ def encode_rows(batch: Batch, schema: Schema) -> bytes:
     WireError
         If the batch does not fit the schema or is over `MAX_MESSAGE_BYTES`.
     """
-    blocks, texts = _parts(batch, schema)
+    arrays, head = _parts(batch, schema)
+    numbers = [_bytes(array) for array in arrays]
+    size = sum(map(len, numbers))
+    if size <= _SMALL_BYTES:
+        return pack({**head, "data": b"".join(numbers)})
+    return b"".join([_opening(head, size), *numbers])
+
+
+def seal_rows(batch: Batch, schema: Schema) -> Buffer:
+    """As `encode_rows`; where the batch has a block, the message is made of that and not copied.
+
+    Its bytes are the same, and stay so. They are the batch's columns, too.
+    """
+    if batch.block is not None:
+        _, head = _parts(batch, schema)
+        message = batch.block.message(_opening(head, batch.block.nbytes))
+        if message is not None:
+            return message
+    return encode_rows(batch, schema)
+
+
+def _parts(batch: Batch, schema: Schema) -> tuple[list[NDArray[Any]], dict[str, Any]]:
+    """The columns of numbers, once all are seen to fit, and the message but for them."""
+    if batch.n < 1 or len(batch.columns) != len(schema.columns):
+        found = f"{batch.n} rows of {len(batch.columns)} columns"
+        raise WireError(f"{found}; {len(schema.columns)} columns are wanted", cause="size")
+    pairs = list(zip(schema.columns, batch.columns, strict=True))
+    texts = [list(values) for column, values in pairs if column.is_text]
+    if any(len(values) != batch.n for values in texts):
+        raise WireError(f"a text column without {batch.n} texts", cause="size")
     head: dict[str, Any] = {
         "v": VERSION, "k": "rows", "job": batch.job, "inc": batch.inc,
         "first": batch.first, "n": batch.n,
     }  # fmt: skip
     if texts:
         head["text"] = texts
-    size = sum(map(len, blocks))
-    if size <= _SMALL_BYTES:
-        head["data"] = b"".join(blocks)
-        return pack(head)
-    opening = _open(pack(head), size)
-    check_size(len(opening) + size)
-    return b"".join([opening, *blocks])
+    return [_numbers(c, values, batch.n) for c, values in pairs if not c.is_text], head
 
 
-def _parts(batch: Batch, schema: Schema) -> tuple[list[bytes | memoryview], list[list[str]]]:
-    """The columns of numbers as bytes, and those of text, once they are seen to fit."""
-    if batch.n < 1 or len(batch.columns) != len(schema.columns):
-        found = f"{batch.n} rows of {len(batch.columns)} columns"
-        raise WireError(f"{found}; {len(schema.columns)} columns are wanted", cause="size")
-    if not schema.text:
-        whole = zip(schema.columns, batch.columns, strict=True)
-        return [_block(column, values, batch.n) for column, values in whole], []
-    pairs = list(zip(schema.columns, batch.columns, strict=True))
-    texts = [list(values) for column, values in pairs if column.is_text]
-    if any(len(values) != batch.n for values in texts):
-        raise WireError(f"a text column without {batch.n} texts", cause="size")
-    return [_block(c, values, batch.n) for c, values in pairs if not c.is_text], texts
-
-
-def _open(head: bytes, data_bytes: int) -> bytes:
-    """The start of a map of which ``data`` is the last pair, up to the data themselves."""
+def _opening(head: dict[str, Any], data_bytes: int) -> bytes:
+    """The start of a message whose last pair is ``data``, up to the data themselves."""
+    packed = pack(head)
     # A map of up to 15 pairs says their count in its first byte.
     length = data_bytes.to_bytes(4, "big")
-    return b"".join([bytes([head[0] + 1]), head[1:], b"\xa4data", _BIN32, length])
+    opening = b"".join([bytes([packed[0] + 1]), packed[1:], b"\xa4data", _BIN32, length])
+    check_size(len(opening) + data_bytes)
+    return opening
 
 
-def _block(column: Column, values: ColumnData, n: int) -> bytes | memoryview:
+def _numbers(column: Column, values: ColumnData, n: int) -> NDArray[Any]:
     array = values if isinstance(values, np.ndarray) else np.asarray(values)
     if array.dtype != column.dtype or array.shape != (n, *column.shape):
         wanted = (column.dtype, (n, *column.shape))
         found = f"{array.dtype} {array.shape}"
         raise WireError(f"label {column.label!r}: {found} instead of {wanted}", cause="size")
+    return array
+
+
+def _bytes(array: NDArray[Any]) -> bytes | memoryview:
     if array.nbytes <= _SMALL_BYTES:
         return array.tobytes()
     # As bytes: not every dtype can be exported as a buffer.

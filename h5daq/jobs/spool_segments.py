@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from h5daq.flow.packing import Buffer
 from h5daq.flow.spooling import HEADER_BYTES, Piece, frame_header, is_whole, read_header
 
 __all__ = ["Segments"]
@@ -244,7 +245,7 @@ def _told_end(segment: _Segment) -> int:
     return end
 
 
-def _write_all(file: BinaryIO | None, data: bytes) -> None:
+def _write_all(file: BinaryIO | None, data: Buffer) -> None:
     assert file is not None
     view = memoryview(data)
     while view:

@@ -23,7 +23,7 @@ from typing import Any
 from h5daq.errors import ConfigError, WireError
 from h5daq.flow.batch import Batch
 from h5daq.flow.spooling import Piece
-from h5daq.flow.wire import encode, encode_rows
+from h5daq.flow.wire import encode, seal_rows
 from h5daq.jobs.job import DAQJob
 from h5daq.jobs.tally import Tally
 from h5daq.transports.base import WorkerLink
@@ -102,7 +102,7 @@ class Courier(threading.Thread):
         Waits where the overflow policy says so.
         """
         try:
-            message = encode_rows(batch, self._job.schema)
+            message = seal_rows(batch, self._job.schema)
         except WireError as error:
             return self._refuse(batch, error)
         piece = Piece(batch.first, batch.n, message)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from h5daq.flow.delivery import WINDOW, Sender
 from h5daq.flow.hold import Hold
+from h5daq.flow.packing import Buffer
 from h5daq.flow.spooling import Piece
 from h5daq.flow.wire import encode
 from h5daq.jobs.job import DAQJob
@@ -166,7 +167,7 @@ class Stock:
 
     # -- out -----------------------------------------------------------------------------------
 
-    def pump(self, send: Callable[[bytes], bool], now: float) -> None:
+    def pump(self, send: Callable[[Buffer], bool], now: float) -> None:
         """Send what is to be sent now."""
         while self._relics and self._relics[0].done:
             relic = self._relics.popleft()

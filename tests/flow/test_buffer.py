@@ -76,6 +76,14 @@ def test_a_value_that_fits_is_stored_as_it_is(dtype: str, value: Any) -> None:
     assert stored(one(dtype), value) == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "dtype"), [("i2", "f8"), ("u1", "i2"), ("f4", "c8"), ("S1", "S3")]
+)
+def test_an_array_may_go_into_a_dtype_that_has_all_its_values(given: str, dtype: str) -> None:
+    values = np.array([0, 1, 2, 3]).astype(given)
+    assert np.array_equal(stored(one(dtype, (4,)), values), values)
+
+
 @pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "c8"])
 def test_nan_may_stand_in_a_float(dtype: str) -> None:
     assert np.isnan(stored(one(dtype), [NAN]))
@@ -248,6 +256,14 @@ def test_a_fill_ends_when_the_buffer_is_full() -> None:
     assert take(buffer).columns[0].tolist() == [1, 2, 3, 4, 5]  # type: ignore[union-attr]
 
 
+def test_a_fill_of_a_buffer_that_is_overfull_loses_nothing() -> None:
+    buffer = RowBuffer(TWO, rows=1)
+    for i in range(3):
+        buffer.append(float(i), [1.0, i])
+    assert buffer.fill(lambda: (1.0, 9), clock(), 1e9)
+    assert [row[2] for row in rows_in(buffer)] == [0, 1, 2]
+
+
 def test_a_fill_ends_in_time() -> None:
     buffer = RowBuffer(TWO, rows=100)
     assert buffer.fill(lambda: (1.0, 2), clock(), 4.0)
@@ -344,6 +360,11 @@ def test_a_block_that_does_not_fit_leaves_no_row(columns: Any, why: str) -> None
     with pytest.raises(ReadingError) as caught:
         buffer.extend(columns)
     assert (caught.value.cause, buffer.n) == (why, 0)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i2", "?", "c8", "S3", object])
+def test_a_block_without_rows_is_nothing(dtype: Any) -> None:
+    assert RowBuffer(one(dtype)).extend([[], []]) == 0
 
 
 def test_a_block_of_text_and_arrays_is_taken() -> None:

@@ -68,6 +68,13 @@ def test_nothing_is_made_before_the_first_message(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_view_of_memory_is_kept_as_its_bytes(tmp_path: Path) -> None:
+    (piece,) = pieces(3)
+    spool = begun(tmp_path, piece._replace(message=memoryview(piece.message)))
+    assert read_all(spool) == [piece]
+    spool.close(keep=False)
+
+
 def test_messages_are_read_back_in_order_while_others_come(tmp_path: Path) -> None:
     given = pieces(*range(1, 21))
     spool = begun(tmp_path, *given[:10])

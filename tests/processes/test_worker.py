@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
 import resource
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from h5daq.jobs import DAQJob, DAQJobExtern
@@ -233,6 +235,21 @@ def test_lost_positions_cost_no_row_and_double_none(bench: Bench) -> None:
     bench.writer.silent = False
     assert bench.end(process) == 0
     assert in_order(bench.writer)
+
+
+def test_large_rows_that_are_sent_again_are_what_was_read(bench: Bench) -> None:
+    count, shape = itertools.count(), (0, 40_000)
+    process = bench.start(
+        DAQJob("j", "x", lambda: np.full(shape[1], next(count)), read_period=0.02, dtype="i8",
+               shape=shape, initial_buffer_length=1, overflow="block")
+    )  # fmt: skip
+    assert bench.has_rows(10)
+    bench.writer.silent = True
+    assert bench.serve(lambda: bench.writer.repeated > 0)
+    bench.writer.silent = False
+    assert bench.end(process) == 0
+    waves = np.array(bench.writer.column("j", 1))
+    assert np.array_equal(waves, np.arange(len(waves))[:, None].repeat(shape[1], axis=1))
 
 
 def test_another_writer_gets_hello_and_what_was_not_committed(bench: Bench) -> None:
