@@ -14,7 +14,6 @@ import fcntl
 import functools
 import os
 import sys
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
@@ -50,9 +49,9 @@ class Disk:
     past_cache = True
 
     @functools.cached_property
-    def _behind(self) -> Executor:
+    def _behind(self) -> Crew:
         # Two, so that the journal does not wait for the file, nor the file for the journal.
-        return ThreadPoolExecutor(2, "h5daq-behind")
+        return Crew(2, "h5daq-behind")
 
     @functools.cached_property
     def _crew(self) -> Crew:
@@ -113,7 +112,7 @@ class Disk:
 
     def write_behind(self, fd: int) -> WriteBehind:
         """What sends large sequential writes on their way early."""
-        return WriteBehind(fd, threads=self._behind)
+        return WriteBehind(fd, begin_crew=lambda: self._behind)
 
     def large_writes(self, fd: int) -> LargeWrites:
         """What writes large pieces, past the page cache if it can."""

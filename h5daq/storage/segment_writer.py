@@ -150,6 +150,7 @@ class SegmentWriter:
 
     def _follow(self, segment: Segment, offset: int, length: int) -> None:
         try:
+            segment.behind.begin()
             segment.behind.wrote(offset, length)
         except OSError as error:
             raise self._fail(error, segment.path) from error

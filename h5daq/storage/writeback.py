@@ -5,7 +5,8 @@ them push everything else out of memory. Here each finished step of 16 MiB is st
 to the disk at once; when the next step is full, the one before is waited for and its pages are
 given back. The fsync at the end then finds almost nothing to do, and the page cache stays small.
 A thread may do that, for the kernel takes its time to order and to give back: what it was told of
-failed writes is then raised at the next step, or by `finish`.
+failed writes is then raised at the next step, or by `finish`. It is never waited for while one
+writes, since that may be within HDF5: if it is behind, so is the next step.
 
 It changes speed, never safety: an fsync is needed all the same. Where the system has no
 ``sync_file_range`` (it is Linux's own) nothing happens at all.
@@ -18,8 +19,10 @@ import errno
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+
+from h5daq.storage.crew import Crew
 
 __all__ = ["WriteBehind"]
 
@@ -42,8 +45,9 @@ class WriteBehind:
         A file opened for writing. It stays the caller's: it is never closed here.
     step : int, optional
         Bytes that are started together.
-    threads : Executor, optional
-        Where the kernel is called; without it that happens in `wrote`.
+    begin_crew : callable, optional
+        Gives the threads that call the kernel, from the first `begin` on, or the first `finish`
+        after a step: within HDF5 is no place to start them. Until then `wrote` does it.
 
     Notes
     -----
@@ -51,14 +55,23 @@ class WriteBehind:
     furthest step is followed; pages rewritten further down wait for the caller's fsync.
     """
 
-    def __init__(self, fd: int, step: int = _STEP_BYTES, threads: Executor | None = None) -> None:
+    def __init__(
+        self, fd: int, step: int = _STEP_BYTES, begin_crew: Callable[[], Crew] | None = None
+    ) -> None:
         self._fd = fd
         self._step = step
-        self._threads = threads
-        self._pending: Future[None] | None = None
+        self._begin, self._wanted = begin_crew, False
+        self._crew: Crew | None = None
+        self._moved: threading.Event | None = None
+        self._error: OSError | None = None
         self._range = _sync_file_range()
         # Below `dropped` the pages are gone, up to `started` they are on their way.
         self._dropped, self._started, self._end = 0, -1, 0
+
+    def begin(self) -> None:
+        """Have the threads from now on; not to be called from within HDF5."""
+        if self._crew is None and self._begin is not None:
+            self._crew = self._begin()
 
     def wrote(self, offset: int, length: int) -> None:
         """Take note that `length` bytes were written at `offset`; both in bytes.
@@ -83,9 +96,12 @@ class WriteBehind:
         OSError
             As `wrote` does.
         """
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            moved.wait()
+        if self._wanted:
+            self.begin()
+        self._check()
 
     def drop(self) -> None:
         """Give the pages back and begin anew; to be called after an fsync, or after a truncation.
@@ -103,13 +119,30 @@ class WriteBehind:
         self._dropped, self._started, self._end = 0, -1, 0
 
     def _advance(self, upto: int) -> None:
-        self.finish()
+        if self._moved is not None and not self._moved.is_set():
+            return
+        self._check()
         steps = (self._dropped, self._started, upto)
         self._dropped, self._started = self._started, upto
-        if self._threads is None:
+        self._wanted = True
+        if self._crew is None:
             self._move(*steps)
         else:
-            self._pending = self._threads.submit(self._move, *steps)
+            self._moved = threading.Event()
+            self._crew.call(functools.partial(self._move_there, self._moved, *steps))
+
+    def _check(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _move_there(self, moved: threading.Event, *steps: int) -> None:
+        try:
+            self._move(*steps)
+        except OSError as error:
+            self._error = error
+        finally:
+            moved.set()
 
     def _move(self, dropped: int, started: int, upto: int) -> None:
         self._order(started, upto, _WRITE)

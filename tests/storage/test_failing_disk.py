@@ -161,7 +161,9 @@ class LosesWrites(WriteBehind):
 def test_a_commit_fails_when_only_the_write_behind_was_told_of_a_lost_write(tmp_path):
     class Losing(Disk):
         def write_behind(self, fd):
-            return LosesWrites(fd, 64 << 10, self._behind)
+            behind = LosesWrites(fd, 64 << 10, lambda: self._behind)
+            behind.begin()
+            return behind
 
     target = TransactionFile(tmp_path / "a.h5", create=True)
     target.begin()["x"] = 1

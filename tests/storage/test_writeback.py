@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from h5daq.storage.crew import Crew
 from h5daq.storage.writeback import WriteBehind
 
 _STEP = 64 << 10
@@ -100,23 +101,63 @@ def test_a_file_system_without_it_is_left_in_peace_after_the_first_refusal(fd: i
     assert len(orders) == 1
 
 
+def _with_threads(fd: int) -> WriteBehind:
+    behind = WriteBehind(fd, _STEP, lambda: Crew(1, "behind"))
+    behind.begin()
+    return behind
+
+
 def test_a_thread_orders_the_same_in_the_same_order(fd: int) -> None:
-    with ThreadPoolExecutor(1) as threads:
-        behind = WriteBehind(fd, _STEP, threads)
-        orders = _recorded(behind)
-        for step in range(3):
-            behind.wrote(step * _STEP, _STEP)
+    behind = _with_threads(fd)
+    orders = _recorded(behind)
+    for step in range(3):
+        behind.wrote(step * _STEP, _STEP)
         behind.finish()
     starts = [(0, _STEP, 2), (_STEP, _STEP, 2), (0, _STEP, 7), (2 * _STEP, _STEP, 2)]
     assert orders == [*starts, (_STEP, _STEP, 7)]
 
 
-@pytest.mark.parametrize("told", ["wrote", "finish", "drop"])
-def test_what_a_thread_was_told_of_a_failed_write_is_raised_once(fd: int, told: str) -> None:
-    with ThreadPoolExecutor(1) as threads:
-        behind = WriteBehind(fd, _STEP, threads)
-        _recorded(behind, -1, errno.EIO)
-        behind.wrote(0, _STEP)
-        with pytest.raises(OSError, match="write-behind"):
-            behind.wrote(_STEP, _STEP) if told == "wrote" else getattr(behind, told)()
+def test_a_thread_that_is_behind_is_not_waited_for(fd: int) -> None:
+    gate = threading.Event()
+    behind = _with_threads(fd)
+    orders = _recorded(behind)
+    order = behind._range
+    setattr(behind, "_range", lambda *call: (gate.wait(60), order(*call))[1])  # noqa: B010
+    for step in range(4):
+        behind.wrote(step * _STEP, _STEP)
+    assert orders == []
+    gate.set()
+    behind.finish()
+    behind.wrote(4 * _STEP, _STEP)
+    behind.finish()
+    # What was put off goes with the next step.
+    assert orders == [(0, _STEP, 2), (_STEP, 4 * _STEP, 2), (0, _STEP, 7)]
+
+
+def test_threads_are_begun_at_the_end_of_what_made_a_step(fd: int) -> None:
+    begun: list[Crew] = []
+
+    def begin() -> Crew:
+        begun.append(Crew(1, "behind"))
+        return begun[-1]
+
+    behind = WriteBehind(fd, _STEP, begin)
+    behind.finish()
+    behind.wrote(0, _STEP)
+    assert not begun
+    for _ in range(2):
         behind.finish()
+        assert len(begun) == 1
+
+
+@pytest.mark.parametrize("told", ["wrote", "finish", "drop"])
+def test_what_a_thread_was_told_of_a_failed_write_is_raised_once(
+    fd: int, told: str, wait_until: Callable[..., Any]
+) -> None:
+    behind = _with_threads(fd)
+    orders = _recorded(behind, -1, errno.EIO)
+    behind.wrote(0, _STEP)
+    wait_until(lambda: orders and behind._moved is not None and behind._moved.is_set())
+    with pytest.raises(OSError, match="write-behind"):
+        behind.wrote(_STEP, _STEP) if told == "wrote" else getattr(behind, told)()
+    behind.finish()
