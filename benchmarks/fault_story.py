@@ -35,7 +35,7 @@ from h5daq.flow.records import EndRecord, RunRecord
 from h5daq.flow.rollover import Calendar
 from h5daq.flow.schema import Column, Schema
 from h5daq.storage import segments
-from h5daq.storage.layouts import chunk_pool
+from h5daq.storage.layouts import columns
 from h5daq.storage.recovery import mark_kept
 from h5daq.writer.intake import Intake
 from h5daq.writer.opening import Opened
@@ -280,7 +280,7 @@ def _perform_and_exit(
         events.append(("told", job, end))
 
     logging.disable()
-    segments.LARGE_BYTES = chunk_pool.LARGE_BYTES = _LARGE_BYTES
+    segments.LARGE_BYTES = columns.LARGE_BYTES = _LARGE_BYTES
     try:
         note = events.append if diary else lambda _: None
         shim = Shim(folder / "data", judge, note)

@@ -149,9 +149,14 @@ class LargeWrites:
         self.check()
 
     def settle_over(self, begin: int, end: int) -> None:
-        """Settle if something on its way touches these bytes."""
-        if any(item.touches(begin, end) for item in self._on_their_way()):
-            self.settle()
+        """Settle if something on its way touches these bytes, which may then be changed."""
+        if not any(item.touches(begin, end) for item in self._on_their_way()):
+            return
+        self.settle()
+        with self._changed:
+            if not self._turns:
+                # Nobody shall take along what may not be true any more.
+                self._last = None
 
     def forget(self) -> None:
         """Wait, and forget what failed: nobody wants those bytes any more."""

@@ -116,8 +116,8 @@ class Rest:
         return self.offset + len(self.data)
 
     def touches(self, begin: int, end: int) -> bool:
-        """Whether it still has to be written, and some of it lies in there."""
-        return not self.written and self.offset < end and begin < self.end
+        """Whether some of it lies in there."""
+        return self.offset < end and begin < self.end
 
     def flush(self, target: Target) -> None:
         """Write it by itself, unless it was."""

@@ -180,6 +180,21 @@ def test_bytes_on_their_way_are_waited_for_by_who_needs_them(fd: int) -> None:
     large.close()
 
 
+@pytest.mark.parametrize("settled", [False, True])
+def test_what_is_changed_after_it_was_written_stays_so(fd: int, settled: bool) -> None:
+    large = SegmentDisk().large_writes(fd)
+    large.submit(0, 10_000, lambda buffer: buffer.fill(1))
+    if settled:
+        large.settle()
+    large.settle_over(9_990, 10_000)
+    os.pwrite(fd, b"\2" * 10, 9_990)
+    # It begins in the page in which the first one ends, and may have taken along what that left.
+    large.submit(10_000, 10_000, lambda buffer: buffer.fill(3))
+    large.settle()
+    large.close()
+    assert os.pread(fd, 20_000, 0) == b"\1" * 9_990 + b"\2" * 10 + b"\3" * 10_000
+
+
 def test_memory_is_used_again_and_begins_at_a_page() -> None:
     memory = PageMemory(10_000)
     first = memory.take(9_000)
