@@ -270,6 +270,8 @@ def test_chunks_that_are_written_later_are_in_the_file(tmp_path: Path, disk: Dis
     # A look before the commit waits for what it looks at.
     assert dataset[19, 0] == 19
     target.commit()
+    # It was made longer ahead of the writes.
+    assert (tmp_path / "a.h5").stat().st_size == target.committed_bytes
     target.close()
     with h5py.File(tmp_path / "a.h5") as file:
         assert [set(np.unique(row)) for row in file["x"]] == [{row} for row in range(20)]
