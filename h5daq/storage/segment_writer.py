@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class SegmentWriter:
         with self._writing:
             self._write_gathered()
             offset = segment.size
-            self._check_large(segment)
+            self._ask_large(segment.large.check, segment)
             try:
                 if not segment.write_large(offset, frame, self._files.reserved_bytes):
                     self._follow(segment, offset, frame.size)
@@ -93,7 +94,8 @@ class SegmentWriter:
                 self._write_gathered()
                 self._prime()
             upto, dirty = self._shelf.take_dirty()
-            self._settle(dirty)
+            for segment in dirty:
+                self._ask_large(segment.large.settle, segment)
             self._make_durable([s for s in dirty if self._durable or not s.head_synced])
             self._shelf.made_durable(upto, dirty)
             if self._durable:
@@ -111,19 +113,12 @@ class SegmentWriter:
         with suppress(OSError):
             segment.prime(_PRIMED_BYTES, self._files.reserved_bytes)
 
-    def _check_large(self, segment: Segment) -> None:
+    def _ask_large(self, ask: Callable[[], None], segment: Segment) -> None:
         """Take a large entry that was appended, and could not be written, for a failed sync."""
         try:
-            segment.large.check()
+            ask()
         except OSError as error:
             raise self._fail(error, segment.path) from error
-
-    def _settle(self, segments: list[Segment]) -> None:
-        for segment in segments:
-            try:
-                segment.large.settle()
-            except OSError as error:
-                raise self._fail(error, segment.path) from error
 
     def _make_durable(self, segments: list[Segment]) -> None:
         for segment in segments:
