@@ -221,12 +221,10 @@ def _cast(column: Column, array: NDArray[Any]) -> NDArray[Any]:
         array = np.char.encode(array, "utf-8")
     if array.dtype.kind not in _SOURCES[column.dtype.kind]:
         raise _value_error(column, f"{array.dtype} in a column of {column.dtype}")
-    if np.can_cast(array.dtype, column.dtype):
-        # All its values are there: none of them is looked at.
-        return array.astype(column.dtype)
     with np.errstate(all="ignore"):
         cast = array.astype(column.dtype)
-        if not _same(array, cast):
+        # Where the dtype says that all its values are there, none of them is looked at.
+        if not (np.can_cast(array.dtype, column.dtype) or _same(array, cast)):
             raise _value_error(column, f"{_sample(array)} does not fit into {column.dtype}")
     return cast
 

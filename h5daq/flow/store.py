@@ -137,6 +137,9 @@ class Store:
         """Let go of the columns, with all that they hold."""
         self.columns, self._block = [], None
         self.start = self.end = self.capacity = self.text_size = 0
+        for name in ("_put", "_put_timed", "fill", "fill_timed"):
+            # They are bound to the columns, and would keep them.
+            vars(self).pop(name, None)
 
     def held(self, rows: int | None = None) -> tuple[ColumnData, ...]:
         """The first `rows` of the rows held, or all: views of the columns, and lists."""

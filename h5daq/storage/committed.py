@@ -167,6 +167,7 @@ class CommittedFile:
         superblock = self.on_disk.find_superblock(overlay, end)
         if superblock.open_for_write:
             raise self.on_disk.damaged("was not closed by HDF5 at the end of the transaction")
+        self._cut_ahead(max(superblock.end, self.barrier))
         pages = self._entries()
         changed = self._log_pages(overlay, superblock.end, pages)
         if not changed and superblock.end == self.length:
@@ -261,11 +262,15 @@ class CommittedFile:
             changed += 1
         return changed
 
+    def _cut_ahead(self, end: int) -> None:
+        """Give back what the file was made longer by, ahead of writes: the log may need it."""
+        if self.on_disk.disk.size(self.on_disk.fd) > end:
+            self._verify()
+            self.on_disk.cut(end)
+
     def _sync_data(self, end: int) -> None:
         """New data is down before any record refers to it; so is the last record, applied."""
         try:
-            # It may have been made longer ahead of writes.
-            self.on_disk.cut(max(end, self.barrier))
             self.on_disk.sync(end)
         except OSError:
             self.fail("the disk failed to keep what was written")

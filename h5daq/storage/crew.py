@@ -10,6 +10,8 @@ The threads end with the `Crew`, or with the process, which does not wait for th
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -29,13 +31,21 @@ class Crew:
         How many.
     name : str
         Theirs.
+
+    Raises
+    ------
+    OSError
+        If the system has no thread to give.
     """
 
     def __init__(self, count: int, name: str) -> None:
         self._calls: _Calls = SimpleQueue()
-        for _ in range(count):
-            threading.Thread(target=_serve, args=(self._calls,), name=name, daemon=True).start()
         weakref.finalize(self, _dismiss, self._calls, count)
+        try:
+            for _ in range(count):
+                threading.Thread(target=_serve, args=(self._calls,), name=name, daemon=True).start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, f"{os.strerror(errno.EAGAIN)}: {error}") from error
 
     def call(self, work: Callable[[], None]) -> None:
         """Have one of them do `work`, which must not raise."""

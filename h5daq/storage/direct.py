@@ -18,7 +18,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +27,9 @@ __all__ = ["DirectFile", "make_longer", "open_direct"]
 
 _AHEAD_BYTES = 64 << 20
 """How much longer a file is made at once."""
+
+_LEAST_FREE = 1 << 30
+"""On a disk with less room nothing is claimed that may not be needed, in bytes."""
 
 _UNKNOWN = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -52,7 +54,7 @@ class DirectFile:
         self._disk, self._fd = disk, fd
         self._lock = threading.Lock()
         self._opened: int | None = None
-        self._length = 0
+        self._length, self._ahead = 0, True
         self.direct = disk.past_cache
 
     def write(self, offset: int, data: memoryview) -> None:
@@ -86,11 +88,13 @@ class DirectFile:
             if end <= self._length:
                 return
             self._length = end + _AHEAD_BYTES
-            # Where that can't be had, it goes without.
-            with suppress(OSError):
-                length = self._disk.size(self._fd)
-                if length < end:
+            length = self._disk.size(self._fd)
+            if length < end and self._ahead:
+                try:
                     self._disk.make_longer(self._fd, length, self._length)
+                except OSError:
+                    # It goes without. What was got all the same is cut off with the next commit.
+                    self._ahead = False
 
     def _descriptor(self) -> int | None:
         # Two threads may come here first: one of them must not open a second one.
@@ -127,10 +131,12 @@ def make_longer(fd: int, length: int, wanted: int) -> None:
     Raises
     ------
     OSError
-        If there is no such room, or the file system can't be asked for it. The C library's
-        ``posix_fallocate`` would then write zeros, all of them.
+        If the file system can't be asked for it (the C library's ``posix_fallocate`` would then
+        write zeros, all of them), or others might soon be short of room.
     """
-    claim = _fallocate()
+    claim, free = _fallocate(), os.fstatvfs(fd)
+    if free.f_bavail * free.f_frsize < _LEAST_FREE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if claim is None or claim(fd, 0, length, wanted - length) != 0:
         number = errno.ENOSYS if claim is None else ctypes.get_errno()
         raise OSError(number, os.strerror(number))

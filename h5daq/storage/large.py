@@ -130,12 +130,15 @@ class LargeWrites:
                 self._changed.wait_for(lambda: self._has_room(nbytes))
 
     def check(self) -> None:
-        """Raise what a write has failed with, again with each call until `forget`."""
+        """Raise the OSError of a write that has failed, again with each call until `forget`.
+
+        A fault of ours counts as one too: those bytes are not where they should be.
+        """
         failure = self._failure
         if isinstance(failure, OSError):
             raise OSError(failure.errno, failure.strerror) from failure
         if failure is not None:
-            raise failure
+            raise OSError(errno.EIO, f"can't be put together: {failure!r}") from failure
 
     def settle(self) -> None:
         """Wait for what was submitted before the call; then `check`."""
@@ -154,7 +157,9 @@ class LargeWrites:
             return
         self.settle()
         with self._changed:
-            if not self._turns:
+            rest = None if self._last is None else self._last.rest
+            # What another thread has submitted meanwhile may not be flushed yet.
+            if not self._turns and (rest is None or rest.written):
                 # Nobody shall take along what may not be true any more.
                 self._last = None
 
@@ -209,9 +214,12 @@ class LargeWrites:
         """Write whatever waits."""
         # First: whoever submits after it may not be seen below, and has to call again.
         self._called = False
-        while (turn := self._take()) is not None:
-            self._keeping(self._write, turn)
-            self._end(turn)
+        try:
+            while (turn := self._take()) is not None:
+                self._keeping(self._write, turn)
+                self._end(turn)
+        except MemoryError as error:
+            self._give_up(error)
 
     def _take(self) -> _Turn | None:
         """The pieces that wait, as far as they follow each other and go out in one write."""
@@ -263,6 +271,15 @@ class LargeWrites:
                 ended = self._turns.popleft()
                 self._done += ended.count
                 self._done_bytes += ended.stretch.nbytes
+            self._changed.notify_all()
+
+    def _give_up(self, error: MemoryError) -> None:
+        """Leave out what waits: nobody must wait for it for ever."""
+        with self._changed:
+            self._failure = self._failure or error
+            while self._waiting:
+                self._done_bytes += self._waiting.popleft().nbytes
+                self._done += 1
             self._changed.notify_all()
 
     def _keeping(self, work: Callable[..., None], *args: Any) -> None:

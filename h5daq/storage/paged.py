@@ -190,9 +190,8 @@ class PagedFile:
             coming.fill(buffer)
             self._write(offset, buffer.data)
             return
-        if offset < self.length:
-            # What is on its way there comes first; threads keep no order.
-            self._settle_over(offset, offset + length)
+        # What is on its way there comes first; threads keep no order.
+        self._settle_over(offset, offset + length)
         if offset < self._barrier + PAGE:
             self._beside = (offset, min(offset + length, offset + PAGE - offset % PAGE))
         self._large.submit(offset, length, coming.fill)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 __all__ = ["PAGE_BYTES", "Fill", "PageMemory", "Piece", "Rest", "Stretch", "Target"]
 
-PAGE_BYTES = 4096
-"""What offset, length and memory of a write past the cache are multiples of."""
+PAGE_BYTES = max(4096, mmap.PAGESIZE)
+"""What offset, length and memory of a write past the cache are multiples of, and what the cache
+holds at least: what is written through it and past it has no page in common."""
 
 Fill = Callable[[NDArray[np.uint8]], None]
 """Puts what is to be written into a buffer of that length."""

@@ -259,7 +259,7 @@ class SegmentFiles:
         behind = self.disk.write_behind(behind_fd)
         large = self.disk.large_writes(fd)
         segment = Segment(path, fd, head, self.disk, behind, behind_fd, large)
-        segment.size = head.end
+        segment.size, segment.claimed = head.end, self.reserved_bytes
         return segment
 
 

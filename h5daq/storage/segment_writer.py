@@ -76,7 +76,7 @@ class SegmentWriter:
             offset = segment.size
             self._ask_large(segment.large.check, segment)
             try:
-                if not segment.write_large(offset, frame, self._files.reserved_bytes):
+                if not segment.write_large(offset, frame):
                     self._follow(segment, offset, frame.size)
             except OSError as error:
                 with suppress(OSError):
@@ -94,9 +94,14 @@ class SegmentWriter:
                 self._write_gathered()
                 self._prime()
             upto, dirty = self._shelf.take_dirty()
-            for segment in dirty:
-                self._ask_large(segment.large.settle, segment)
-            self._make_durable([s for s in dirty if self._durable or not s.head_synced])
+            try:
+                for segment in dirty:
+                    self._ask_large(segment.large.settle, segment)
+                self._make_durable([s for s in dirty if self._durable or not s.head_synced])
+            except BaseException:
+                # Whatever came in between, the next one must not take it for done.
+                self._shelf.still_dirty(dirty)
+                raise
             self._shelf.made_durable(upto, dirty)
             if self._durable:
                 self.promised = upto

@@ -107,6 +107,8 @@ class Segment:
         Bytes of entries in all segments before it.
     size : int
         Where the next entry goes: offset in the file.
+    claimed : int
+        Up to which offset it has its blocks: behind it a full disk may refuse a write.
     primed : int
         Up to which offset the file's blocks were written before, with whatever.
     dirty : bool
@@ -126,6 +128,7 @@ class Segment:
     large: LargeWrites
     origin: int = 0
     size: int = 0
+    claimed: int = 0
     primed: int = 0
     blocks: list[Block] = field(default_factory=list)
     dirty: bool = False
@@ -166,8 +169,11 @@ class Segment:
         end = offset + sum(map(len, parts))
         self.disk.write_parts(self.fd, offset, [*parts, bytes(-end % PAGE_BYTES)])
 
-    def write_large(self, offset: int, frame: Frame, claimed: int) -> bool:
+    def write_large(self, offset: int, frame: Frame) -> bool:
         """Write like `write`; what is large and has its room, by a thread.
+
+        For the rest a full disk has to say so at once: whoever waits for the thread would hear it
+        too late.
 
         Parameters
         ----------
@@ -175,16 +181,13 @@ class Segment:
             Where.
         frame : Frame
             What.
-        claimed : int
-            Up to which offset the file has its blocks: behind it a full disk may refuse a write,
-            which whoever waits for the thread would hear too late.
 
         Returns
         -------
         bool
             Whether it goes past the page cache.
         """
-        if frame.size < LARGE_BYTES or offset + frame.size > claimed:
+        if frame.size < LARGE_BYTES or offset + frame.size > self.claimed:
             self.write(offset, frame.parts())
             return False
         self.large.submit(offset, frame.size, lambda buffer: put_together(frame.parts(), buffer))
@@ -249,11 +252,12 @@ class Segment:
     def cut_back(self, offset: int, reserved: int) -> None:
         """Let nothing stand behind `offset`, and claim the space again up to `reserved` bytes."""
         self.disk.truncate(self.fd, offset)
-        self.primed = min(self.primed, offset)
+        self.primed, self.claimed = min(self.primed, offset), offset
         if reserved <= offset:
             return
         try:
             self.disk.reserve(self.fd, reserved)
+            self.claimed = reserved
         except OSError:
             # Only a precaution is lost: writing extends the file, and says so when it can't.
             return

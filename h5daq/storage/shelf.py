@@ -116,6 +116,12 @@ class Shelf:
                 segment.dirty = False
             return self._written, dirty
 
+    def still_dirty(self, segments: list[Segment]) -> None:
+        """Those segments were not synced after all."""
+        with self._lock:
+            for segment in segments:
+                segment.dirty = True
+
     def made_durable(self, upto: int, segments: list[Segment]) -> None:
         """Those segments were synced, and so everything up to `upto` is safe."""
         with self._lock:

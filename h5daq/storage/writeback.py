@@ -141,6 +141,8 @@ class WriteBehind:
             self._move(*steps)
         except OSError as error:
             self._error = error
+        except MemoryError:
+            self._error = OSError(errno.ENOMEM, f"write-behind: {os.strerror(errno.ENOMEM)}")
         finally:
             moved.set()
 

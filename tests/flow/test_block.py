@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -185,3 +186,25 @@ def test_a_buffer_that_has_grown_once_hands_over_its_next_full_batch() -> None:
             story.append(0)
         story.take(0)
     assert [type(message) for message, _ in story.messages] == [bytes, memoryview]
+
+
+def test_what_a_batch_has_taken_is_not_kept() -> None:
+    buffer = RowBuffer(LARGE, rows=4)
+    tracemalloc.start()
+    buffer.extend([np.arange(100.0), np.ones((100, *WAVE.shape), "i2")])
+    while buffer.take("job", 1, 0, copy=False) is not None:
+        pass
+    held, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most > 100 * LARGE.row_bytes
+    assert held < LARGE.row_bytes
+
+
+def test_a_value_that_only_signals_is_taken_like_any_other() -> None:
+    # As bits from an instrument may have it: a conversion of that one warns, or is told to raise.
+    buffer = RowBuffer(Schema.of([Column("x", np.dtype("f8"))]), rows=4)
+    with np.errstate(all="raise"):
+        buffer.extend([np.arange(1.0), np.array([0x7F800001], "u4").view("f4")])
+    batch = buffer.take("job", 1, 0)
+    assert batch is not None
+    assert np.isnan(batch.columns[1][0])

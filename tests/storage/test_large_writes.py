@@ -6,10 +6,11 @@ import errno
 import gc
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import h5py
@@ -140,11 +141,13 @@ def test_a_failure_is_said_until_it_is_forgotten(fd: int) -> None:
     assert os.pread(fd, MIB, 0) == b"\1" * MIB
 
 
-def test_a_fault_of_ours_in_the_thread_is_not_taken_for_the_disks(fd: int) -> None:
+def test_a_fault_of_ours_in_the_thread_is_said_as_what_it_is(fd: int) -> None:
     large = SegmentDisk().large_writes(fd)
     large.submit(0, MIB, lambda buffer: 1 / 0)  # type: ignore[arg-type, return-value]
-    with pytest.raises(ZeroDivisionError):
-        large.settle()
+    for _ in range(2):
+        with pytest.raises(OSError, match="ZeroDivisionError") as caught:
+            large.settle()
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_who_wants_more_than_may_be_on_its_way_waits(fd: int) -> None:
@@ -195,6 +198,57 @@ def test_what_is_changed_after_it_was_written_stays_so(fd: int, settled: bool) -
     assert os.pread(fd, 20_000, 0) == b"\1" * 9_990 + b"\2" * 10 + b"\3" * 10_000
 
 
+def test_what_was_submitted_while_another_thread_settled_is_not_forgotten(
+    fd: int, wait_until: Callable[..., Any]
+) -> None:
+    large = SegmentDisk().large_writes(fd)
+    large.submit(0, 10_000, lambda buffer: buffer.fill(1))
+    settle = large.settle
+
+    def settle_and_lose_time() -> None:
+        settle()
+        large.submit(10_000, 10_000, lambda buffer: buffer.fill(2))
+        wait_until(lambda: large._done == 2)
+
+    with mock.patch.object(large, "settle", settle_and_lose_time):
+        large.settle_over(9_990, 10_000)
+    large.settle()
+    large.close()
+    assert os.pread(fd, 20_000, 0) == b"\1" * 10_000 + b"\2" * 10_000
+
+
+def test_where_room_is_short_none_is_claimed_ahead(fd: int) -> None:
+    with mock.patch("h5daq.storage.direct._LEAST_FREE", 1 << 62):
+        large = SegmentDisk().large_writes(fd)
+        for number in range(3):
+            large.submit(number * 2 * PAGE_BYTES, 2 * PAGE_BYTES, lambda buffer: buffer.fill(5))
+        large.settle()
+        large.close()
+    assert os.fstat(fd).st_size == 6 * PAGE_BYTES
+
+
+def test_threads_that_can_not_be_had_are_the_systems_fault(fd: int) -> None:
+    large = SegmentDisk().large_writes(fd)
+    no_more = mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start"))
+    with no_more, pytest.raises(OSError, match="can't start"):
+        large.make_room(MIB)
+    large.make_room(MIB)
+    large.close()
+
+
+def test_without_memory_for_its_list_nothing_is_waited_for_in_vain(fd: int) -> None:
+    large = SegmentDisk().large_writes(fd)
+    with mock.patch.object(large, "_following", side_effect=MemoryError):
+        large.submit(0, MIB, lambda buffer: None)
+        with pytest.raises(OSError, match="MemoryError"):
+            large.settle()
+    large.forget()
+    large.submit(0, MIB, lambda buffer: buffer.fill(1))
+    large.settle()
+    large.close()
+    assert os.pread(fd, MIB, 0) == b"\1" * MIB
+
+
 def test_memory_is_used_again_and_begins_at_a_page() -> None:
     memory = PageMemory(10_000)
     first = memory.take(9_000)
@@ -241,6 +295,42 @@ def test_a_large_entry_that_could_not_be_written_counts_as_a_failed_sync(tmp_pat
     journal.reopen()
     assert journal.last == 1
     assert journal.append(bytes(MIB)) == 2
+    assert journal.sync() == 2
+    journal.close()
+
+
+def test_a_sync_that_was_interrupted_is_not_taken_for_done(tmp_path: Path) -> None:
+    class Interrupted(SegmentDisk):
+        syncs = 0
+
+        def sync(self, fd: int) -> None:
+            self.syncs += 1
+            if self.syncs == 1:
+                raise KeyboardInterrupt
+            super().sync(fd)
+
+    disk = Interrupted()
+    journal = Journal.open(tmp_path / "journal", disk=disk)
+    disk.syncs = 0
+    journal.append(os.urandom(MIB))
+    with pytest.raises(KeyboardInterrupt):
+        journal.sync()
+    assert journal.sync() == 1
+    assert disk.syncs == 2
+    journal.close()
+
+
+def test_entries_without_room_of_their_own_are_not_left_to_a_thread(tmp_path: Path) -> None:
+    class NoRoom(SegmentDisk):
+        def reserve(self, fd: int, length: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = Journal.open(tmp_path / "journal")
+    journal.append(b"small")
+    journal.close()
+    journal = Journal.open(tmp_path / "journal", disk=NoRoom())
+    with mock.patch.object(LargeWrites, "submit", side_effect=AssertionError):
+        assert journal.append(bytes(MIB)) == 2
     assert journal.sync() == 2
     journal.close()
 
@@ -328,6 +418,30 @@ def test_a_thread_may_meanwhile_let_go_of_an_object_of_h5py(tmp_path: Path) -> N
     target.close()
     with h5py.File(tmp_path / "a.h5") as file:
         assert [row[-1] for row in file["x"]] == [3] * 20
+
+
+def test_what_comes_to_a_place_that_was_given_up_comes_last(tmp_path: Path) -> None:
+    # HDF5 cuts the file when what stands at its end is deleted, and gives the place away again.
+    path, gate = tmp_path / "a.h5", threading.Event()
+    path.touch()
+
+    class Slow(Disk):
+        def write_direct(self, fd: int, offset: int, pages: memoryview) -> int:
+            assert pages[0] == 2 or gate.wait(60)
+            return super().write_direct(fd, offset, pages)
+
+    disk = Slow()
+    on_disk = OnDisk(disk, path, disk.open(path), durable=False)
+    paged = PagedFile(on_disk, Overlay(on_disk.page, mock.Mock(), {}, MIB), 0, 0)
+    threading.Timer(0.1, gate.set).start()
+    for value in (1, 2):
+        with paged.later(MIB, partial(put_together, [bytes([value]) * MIB])) as placeholder:
+            paged.seek(8192)
+            paged.write(placeholder.data)
+        paged.truncate(8192)
+    paged.settle()
+    on_disk.close()
+    assert path.read_bytes()[8192 : 8192 + MIB] == b"\2" * MIB
 
 
 @pytest.mark.parametrize("looked_at", [False, True])
