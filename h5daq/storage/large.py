@@ -112,12 +112,10 @@ class LargeWrites:
         self._begun += 1
         self._begun_bytes += nbytes
         self._waiting.append(Piece(offset, nbytes, fill))
-        crew = self._started()
-        if crew is None:
+        if self._started() is None:
             self._do_at_once()
-        elif not self._called:
-            self._called = True
-            crew.call(self._work)
+        else:
+            self._call()
 
     def make_room(self, nbytes: int) -> None:
         """Wait while so many bytes more would be too many on their way.
@@ -187,6 +185,12 @@ class LargeWrites:
             self._crew = self._begin()
         return self._crew
 
+    def _call(self) -> None:
+        """Have a thread look at what waits, unless one is about to."""
+        if self._crew is not None and self._waiting and not self._called:
+            self._called = True
+            self._crew.call(self._work)
+
     def _do_at_once(self) -> None:
         self._work()
         try:
@@ -216,6 +220,8 @@ class LargeWrites:
         self._called = False
         try:
             while (turn := self._take()) is not None:
+                # What waits behind it is for another thread, at the same time.
+                self._call()
                 self._keeping(self._write, turn)
                 self._end(turn)
         except MemoryError as error:
