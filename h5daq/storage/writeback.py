@@ -21,6 +21,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from h5daq.storage.crew import Crew
 
@@ -71,7 +72,9 @@ class WriteBehind:
     def begin(self) -> None:
         """Have the threads from now on; not to be called from within HDF5."""
         if self._crew is None and self._begin is not None:
-            self._crew = self._begin()
+            # Where there is no thread to be had, it goes without.
+            with suppress(OSError):
+                self._crew = self._begin()
 
     def wrote(self, offset: int, length: int) -> None:
         """Take note that `length` bytes were written at `offset`; both in bytes.
