@@ -90,7 +90,9 @@ columns = [{{ label = "T", unit = "K" }}]
 
 
 def run(*words, cwd, **env):
-    env = {**os.environ, "PYTHONPATH": "", "ANSIBLE_NOCOLOR": "1", "PIP_NO_COMPILE": "1", **env}
+    # One host after the other: here they are one machine, and would make the same directories.
+    plain = {"PYTHONPATH": "", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "1", "PIP_NO_COMPILE": "1"}
+    env = {**os.environ, **plain, **env}
     done = subprocess.run(
         list(map(str, words)), cwd=cwd, capture_output=True, text=True,
         env={**env, "ANSIBLE_HOME": str(cwd / ".ansible")},
